@@ -1,0 +1,325 @@
+//! The command line: names, defaults and help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flyte_secrets_core::Profile;
+
+const EXAMPLES: &str = "\
+Examples:
+  flyte-secrets dev                         see the whole way of a secret, without a cluster
+  flyte-secrets inject -f pod.yaml -o diff  what the webhook would do to a pod
+  flyte-secrets explain -f pod.yaml         why each request is served, or not
+  flyte-secrets config show                 the effective settings and where each comes from
+
+Exit codes:
+  0  done        1  failed: bad input, configuration or surroundings
+  2  the command line cannot be read        3  a pod was refused
+
+Every setting can be given as a flag with its path, --webhook.certDir=/certs, or as an environment
+variable, WEBHOOK_CERTDIR; `flyte-secrets config reference` lists them all.";
+
+/// Brings the secrets that Flyte tasks ask for into their pods.
+#[derive(Parser, Debug)]
+#[command(name = "flyte-secrets", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Debug, Clone, Default)]
+pub(crate) struct ConfigArgs {
+    /// A configuration file or a pattern, such as '/etc/flyte/config/*.yaml'; may be given again, later ones win
+    #[arg(long = "config", value_name = "FILE", global = true)]
+    pub(crate) files: Vec<String>,
+    /// Whose behaviour is reproduced where Flyte 1 and Flyte 2 differ (webhook.profile)
+    #[arg(long, value_enum, global = true)]
+    pub(crate) profile: Option<ProfileArg>,
+    /// Log level and format
+    #[arg(long, value_name = "LEVEL", global = true, help_heading = "Logging")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ProfileArg {
+    Flyte1,
+    Flyte2,
+}
+
+impl From<ProfileArg> for Profile {
+    fn from(profile: ProfileArg) -> Self {
+        match profile {
+            ProfileArg::Flyte1 => Self::Flyte1,
+            ProfileArg::Flyte2 => Self::Flyte2,
+        }
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Serve the admission webhook
+    Webhook(WebhookArgs),
+    /// Make the webhook's certificates and store them as a Kubernetes Secret
+    InitCerts,
+    /// Inject secrets into Pods and objects that hold them, as the webhook would; needs no cluster
+    Inject(InjectArgs),
+    /// Say for each request of a pod what every manager answers and what the task will see
+    Explain(ExplainArgs),
+    /// Write and read the annotations in which pods carry their requests
+    #[command(subcommand)]
+    Annotations(AnnotationsCommand),
+    /// Manage the local store: one encrypted file
+    Secret(SecretArgs),
+    /// Show and check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The whole way of a secret on this computer, without a cluster or a cloud
+    Dev(DevArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct WebhookArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<WebhookCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum WebhookCommand {
+    /// The same as the command init-certs, as Flyte 1 spells it
+    InitCerts,
+}
+
+/// What stands in for the webhook's surroundings. Nothing is read of this process itself.
+#[derive(Args, Debug)]
+pub(crate) struct OfflineArgs {
+    /// Pods, or objects with a pod template, in YAML or JSON; '-' reads standard input
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Stored values for the Embedded manager: a map of encoded ids (YAML or JSON)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+    /// A variable of the webhook, for the Global manager; may be given again
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// The folder in which the Global manager looks for files, instead of the configured one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) secrets_prefix: Option<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Go on with pods that lack the label, which the API server would not send to the webhook
+    #[arg(long)]
+    pub(crate) ignore_label: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InjectArgs {
+    #[command(flatten)]
+    pub(crate) offline: OfflineArgs,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = InjectOutput::Yaml)]
+    pub(crate) output: InjectOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InjectOutput {
+    /// All documents, pods with their secrets
+    Yaml,
+    /// The same as JSON; warnings and refusals as JSON lines on standard error
+    Json,
+    /// The JSON patch of each pod
+    Patch,
+    /// What changes
+    Diff,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) offline: OfflineArgs,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = TextOutput::Text)]
+    pub(crate) output: TextOutput,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TextOutput {
+    /// For people
+    #[default]
+    Text,
+    /// For machines
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AnnotationsCommand {
+    /// Print the annotation for a request
+    Encode(EncodeArgs),
+    /// Print the requests in annotations' values, or in a pod's annotations
+    Decode(DecodeArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EncodeArgs {
+    /// The group: a Kubernetes Secret, an ARN, a Vault path, …
+    #[arg(long, default_value = "")]
+    pub(crate) group: String,
+    /// The group's version
+    #[arg(long, default_value = "")]
+    pub(crate) group_version: String,
+    /// The key
+    #[arg(long, default_value = "")]
+    pub(crate) key: String,
+    /// ANY, ENV_VAR or FILE
+    #[arg(long, default_value = "ANY", value_parser = ["ANY", "ENV_VAR", "FILE"])]
+    pub(crate) mount_requirement: String,
+    /// A variable for the value, or for the file's path
+    #[arg(long, default_value = "")]
+    pub(crate) env_var: String,
+    /// The number in the annotation's name
+    #[arg(long, default_value_t = 0)]
+    pub(crate) index: usize,
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("source").required(true))]
+pub(crate) struct DecodeArgs {
+    /// Values of annotations
+    #[arg(group = "source")]
+    pub(crate) values: Vec<String>,
+    /// A pod, or an object with a pod template; '-' reads standard input
+    #[arg(short, long = "filename", value_name = "FILE", group = "source")]
+    pub(crate) file: Option<PathBuf>,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = TextOutput::Text)]
+    pub(crate) output: TextOutput,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SecretArgs {
+    #[command(subcommand)]
+    pub(crate) command: SecretCommand,
+    /// The store's file; by default below $XDG_DATA_HOME, or as configured
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) store: Option<PathBuf>,
+    /// The file with the key, made on first use
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Protect a new store with a passphrase instead of a key file, and ask for it
+    #[arg(long, global = true)]
+    pub(crate) passphrase: bool,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = TextOutput::Text, global = true)]
+    pub(crate) output: TextOutput,
+}
+
+/// The place of a secret.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Place {
+    /// The secret's name, the key of a request
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) scope: Scope,
+}
+
+/// A scope: of a project, a domain (no --project) or an organization (neither).
+#[derive(Args, Debug, Clone)]
+pub(crate) struct Scope {
+    /// The organization
+    #[arg(long, default_value = "flyte")]
+    pub(crate) org: String,
+    /// The domain
+    #[arg(long, default_value = "")]
+    pub(crate) domain: String,
+    /// The project; needs a domain
+    #[arg(long, default_value = "", requires = "domain")]
+    pub(crate) project: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum SecretCommand {
+    /// Store a secret; its value is read from standard input or a file, never from the command line
+    Create {
+        #[command(flatten)]
+        place: Place,
+        /// The value; '-' is standard input, without its last line end
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        from_file: PathBuf,
+        /// Store bytes, which reach tasks as files; the default tells by the content
+        #[arg(long)]
+        binary: bool,
+        /// Replace a secret that is there
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Show a secret: its place and age, and with --reveal its value
+    Get {
+        #[command(flatten)]
+        place: Place,
+        /// Print the value, and nothing else, on standard output
+        #[arg(long)]
+        reveal: bool,
+    },
+    /// List secrets; values are not shown
+    List {
+        /// Only those of this organization
+        #[arg(long)]
+        org: Option<String>,
+        /// Only those of this domain
+        #[arg(long)]
+        domain: Option<String>,
+        /// Only those of this project
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// Delete a secret
+    Delete {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Store many secrets: a map of encoded ids, as --values of inject takes it
+    Import {
+        /// The file (YAML or JSON); '-' reads standard input
+        file: PathBuf,
+        /// Replace secrets that are there
+        #[arg(long)]
+        replace: bool,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigCommand {
+    /// Print the effective settings and where each comes from
+    Show {
+        /// What to print
+        #[arg(short, long, value_enum, default_value_t = TextOutput::Text)]
+        output: TextOutput,
+    },
+    /// Check the configuration and print all errors
+    Check {
+        /// What to print
+        #[arg(short, long, value_enum, default_value_t = TextOutput::Text)]
+        output: TextOutput,
+    },
+    /// Print every setting with its meaning and default, as Markdown
+    Reference,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DevArgs {
+    /// End after the demonstration
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The port of the webhook on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 9443)]
+    pub(crate) port: u16,
+}

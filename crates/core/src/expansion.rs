@@ -1,0 +1,59 @@
+//! Encoding of text for the places where the kubelet or a shell would read it as more than text.
+
+use std::borrow::Cow;
+
+/// Writes every `$` as `$$`: the kubelet expands `$(NAME)` in env values, command and args and turns
+/// `$$` back into `$` (Kubernetes API, `EnvVar.value` and `Container.command`).
+#[must_use]
+pub fn escape_dollars(text: &str) -> Cow<'_, str> {
+    if text.contains('$') { Cow::Owned(text.replace('$', "$$")) } else { Cow::Borrowed(text) }
+}
+
+/// What stands in a POSIX shell as it is.
+pub(crate) fn is_plain_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/:@+-".contains(&byte))
+}
+
+/// A word for a POSIX shell that stands in a container's command: quoted whole if it holds anything
+/// unusual, with every `$` written for the kubelet.
+pub(crate) fn shell_word(word: &str) -> String {
+    if is_plain_word(word) {
+        return word.to_owned();
+    }
+    format!("'{}'", escape_dollars(word).replace('\'', r"'\''"))
+}
+
+/// Whether Kubernetes takes the name of a variable: printable ASCII without `=` (KEP-4369).
+#[must_use]
+pub fn is_env_var_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_whole_as_soon_as_it_holds_anything_unusual() {
+        for (word, expected) in [
+            ("projects/p-1/secrets/My_Secret", "projects/p-1/secrets/My_Secret"),
+            ("a b", "'a b'"),
+            ("a'b", r"'a'\''b'"),
+            ("$(id)", "'$$(id)'"),
+            ("a=b", "'a=b'"),
+            ("ü", "'ü'"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
+    }
+
+    #[test]
+    fn names_of_variables_are_printable_ascii_without_an_equals_sign() {
+        for name in ["A", "a.b-c d", "$(A)"] {
+            assert!(is_env_var_name(name), "{name:?}");
+        }
+        for name in ["", "A=B", "ß", "a\n", "\u{7f}"] {
+            assert!(!is_env_var_name(name), "{name:?}");
+        }
+    }
+}

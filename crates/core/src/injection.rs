@@ -1,0 +1,258 @@
+//! What one request adds to a pod: plain data, applied by [`crate::merge`] and nowhere else.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::case;
+
+/// Where a variable's value comes from.
+#[derive(Clone)]
+pub enum EnvSource {
+    /// Text that is no secret: a path, a prefix. Already written for the kubelet ([`crate::expansion`]).
+    Text(String),
+    /// A secret's value in the Pod (delivery `PodSpec`), already written for the kubelet.
+    Secret(SecretString),
+    /// A key of a Kubernetes Secret, optional as in the reference.
+    SecretKeyRef {
+        /// The Secret.
+        name: String,
+        /// The key.
+        key: String,
+    },
+}
+
+impl EnvSource {
+    /// The `value` that will stand in the pod, if it is a plain one.
+    pub(crate) fn value(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Secret(secret) => Some(secret.expose_secret()),
+            Self::SecretKeyRef { .. } => None,
+        }
+    }
+}
+
+impl PartialEq for EnvSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::SecretKeyRef { name, key }, Self::SecretKeyRef { name: other_name, key: other_key }) => {
+                name == other_name && key == other_key
+            }
+            _ => self.value().is_some() && self.value() == other.value(),
+        }
+    }
+}
+
+/// Shows where a value comes from and never the value.
+impl fmt::Debug for EnvSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({text:?})"),
+            Self::Secret(_) => f.write_str("Secret([REDACTED])"),
+            Self::SecretKeyRef { name, key } => write!(f, "SecretKeyRef({name:?}, {key:?})"),
+        }
+    }
+}
+
+/// An environment variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvVar {
+    /// The name, checked with [`crate::expansion::is_env_var_name`].
+    pub name: String,
+    /// The value's source.
+    pub source: EnvSource,
+    /// A second name that only helps flytekit find a group version; it gives way to any other
+    /// request's name.
+    pub yields: bool,
+}
+
+impl EnvVar {
+    pub(crate) fn new(name: impl Into<String>, source: EnvSource) -> Self {
+        Self { name: name.into(), source, yields: false }
+    }
+
+    pub(crate) fn text(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::new(name, EnvSource::Text(text.into()))
+    }
+}
+
+/// Kubernetes' `EnvVar`; an empty `value` is left out, as the API server does.
+impl Serialize for EnvVar {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        match &self.source {
+            EnvSource::SecretKeyRef { name, key } => {
+                let reference = SecretKeySelector { name, key, optional: true };
+                map.serialize_entry("valueFrom", &ValueFrom { secret_key_ref: reference })?;
+            }
+            EnvSource::Text(_) | EnvSource::Secret(_) => {
+                if let Some(value) = self.source.value().filter(|value| !value.is_empty()) {
+                    map.serialize_entry("value", value)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ValueFrom<'a> {
+    secret_key_ref: SecretKeySelector<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct SecretKeySelector<'a> {
+    key: &'a str,
+    name: &'a str,
+    optional: bool,
+}
+
+/// A key of a Secret as a file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Item {
+    /// The key.
+    pub key: String,
+    /// The path below the mount.
+    pub path: String,
+    /// As [`EnvVar::yields`].
+    #[serde(skip)]
+    pub yields: bool,
+}
+
+/// A volume and where every container mounts it, read-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Where it is mounted.
+    pub mount_path: String,
+    /// What it shows.
+    pub source: VolumeSource,
+}
+
+/// What a volume shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VolumeSource {
+    /// Keys of a Secret. One volume a Secret; the first request names it.
+    Secret {
+        /// The Secret.
+        secret_name: String,
+        /// The name the reference gives the volume.
+        preferred_name: String,
+        /// The keys.
+        items: Vec<Item>,
+    },
+    /// An empty folder in memory that a fetch container fills.
+    Memory {
+        /// The volume's name.
+        name: &'static str,
+    },
+}
+
+/// A container that brings a secret before the task starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fetch {
+    /// One container for this request.
+    Own(FetchContainer),
+    /// A line for the one container that writes all Embedded files of a pod.
+    Line(WriterLine),
+}
+
+/// A container for one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FetchContainer {
+    /// The name without its number, `aws-pull-secret-`.
+    pub name_prefix: &'static str,
+    /// The image.
+    pub image: String,
+    /// The command; empty leaves the image's own.
+    pub command: Vec<String>,
+    /// Its own variables.
+    pub env: Vec<EnvVar>,
+    /// Where it mounts the injection's volume, writable.
+    pub mount_path: &'static str,
+    /// Kubernetes' `resources`.
+    pub resources: serde_json::Value,
+}
+
+/// A file that the writer of Embedded files writes.
+#[derive(Clone)]
+pub struct WriterLine {
+    /// The file's name, the request's key as written.
+    pub name: String,
+    /// The content in base64.
+    pub content: SecretString,
+    /// Variables that come with the pod's first file only.
+    pub first: Vec<EnvVar>,
+}
+
+impl WriterLine {
+    /// The lower-case name that flytekit asks for, where it is another one.
+    #[must_use]
+    pub fn lower_name(&self) -> Option<String> {
+        let lower = case::lower(&self.name).to_string();
+        (lower != self.name).then_some(lower)
+    }
+
+    /// Bytes of this line in the writer's variable.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.name.len() + self.content.expose_secret().len() + "=\n".len()
+    }
+
+    /// Never: a line has at least its separator and end.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+impl PartialEq for WriterLine {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.content.expose_secret() == other.content.expose_secret()
+    }
+}
+
+/// Shows the file's name and never its content.
+impl fmt::Debug for WriterLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WriterLine({:?}, [REDACTED])", self.name)
+    }
+}
+
+/// An annotation of the pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}
+
+/// A file that the task will see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenFile {
+    /// The path in the container.
+    pub path: String,
+    /// What it comes from, in names: two different ones at one path are a collision.
+    pub source: String,
+}
+
+/// Everything one request adds to the pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Injection {
+    /// Variables, in the order in which the reference adds them one by one.
+    pub env: Vec<EnvVar>,
+    /// A volume with its mount.
+    pub volume: Option<Volume>,
+    /// A container that brings the value.
+    pub fetch: Option<Fetch>,
+    /// Annotations, lowest precedence first: a name that is there already is left as it is.
+    pub annotations: Vec<Annotation>,
+    /// An image-pull Secret.
+    pub pull_secret: Option<String>,
+    /// The files that the task will see.
+    pub files: Vec<SeenFile>,
+}

@@ -1,0 +1,291 @@
+//! Variables and mounts of all containers, and the init containers that are new.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use super::writer::Written;
+use crate::injection::{EnvSource, EnvVar, FetchContainer};
+use crate::injectors::is_our_writer;
+use crate::outline::{ContainerOutline, EnvOutline, SpecOutline};
+use crate::patch::{Container, PatchOperation, PatchValue, VolumeMount};
+use crate::settings::{EmbeddedSettings, InitContainerPlacement, Profile};
+
+/// What goes to every container, in the order in which it is added.
+pub(super) struct Additions<'a> {
+    profile: Profile,
+    pub(super) env: Vec<&'a EnvVar>,
+    pub(super) mounts: Vec<VolumeMount<'a>>,
+    /// Init containers that an earlier pass of ours has added: they have everything.
+    ours: Vec<bool>,
+}
+
+/// A fetch container to insert. Additions that come after it go to it, too.
+pub(super) struct NewContainer<'a> {
+    pub(super) name: String,
+    pub(super) is_writer: bool,
+    image: &'a str,
+    command: Cow<'a, [String]>,
+    env: Vec<Cow<'a, EnvVar>>,
+    mount: VolumeMount<'a>,
+    resources: &'a serde_json::Value,
+    env_from: usize,
+    mounts_from: usize,
+}
+
+impl<'a> Additions<'a> {
+    pub(super) fn new(profile: Profile, spec: &SpecOutline<'_>) -> Self {
+        Self { profile, env: Vec::new(), mounts: Vec::new(), ours: vec![false; spec.init_containers.len()] }
+    }
+
+    /// Whether an earlier pass has added this fetch container: one of its name and content.
+    pub(super) fn recognise(&mut self, existing: &[ContainerOutline<'_>], container: &FetchContainer) -> bool {
+        let numbered = |name: &str| {
+            let number = name.strip_prefix(container.name_prefix);
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let same = |there: &ContainerOutline<'_>| {
+            numbered(&there.name)
+                && there.command() == container.command
+                && container.env.iter().all(|own| there.env.iter().any(|variable| same_variable(variable, own)))
+        };
+        let found = existing.iter().enumerate().position(|(index, there)| !self.ours[index] && same(there));
+        if let Some(index) = found {
+            self.ours[index] = true;
+        }
+        found.is_some()
+    }
+
+    /// Whether an earlier pass has added the writer of Embedded files.
+    pub(super) fn recognise_writer(&mut self, existing: &[ContainerOutline<'_>], name: &str) -> bool {
+        let found = existing.iter().position(|there| *there.name == *name && is_our_writer(there));
+        if let Some(index) = found {
+            self.ours[index] = true;
+        }
+        found.is_some()
+    }
+
+    pub(super) fn container(
+        &self,
+        name: String,
+        container: &'a FetchContainer,
+        mount: VolumeMount<'a>,
+    ) -> NewContainer<'a> {
+        NewContainer {
+            name,
+            is_writer: false,
+            image: &container.image,
+            command: Cow::Borrowed(&container.command),
+            env: container.env.iter().map(Cow::Borrowed).collect(),
+            mount,
+            resources: &container.resources,
+            env_from: self.env.len(),
+            mounts_from: self.mounts.len(),
+        }
+    }
+
+    /// The writer, still without its lines.
+    pub(super) fn writer(&self, settings: &'a EmbeddedSettings, mount: VolumeMount<'a>) -> NewContainer<'a> {
+        NewContainer {
+            name: settings.writer_name.clone(),
+            is_writer: true,
+            image: &settings.writer.image,
+            command: Cow::Borrowed(&[]),
+            env: Vec::new(),
+            mount,
+            resources: &settings.writer.resources,
+            env_from: self.env.len(),
+            mounts_from: self.mounts.len(),
+        }
+    }
+
+    /// Patches the containers of one list.
+    pub(super) fn write(
+        &self,
+        list: &str,
+        containers: &[ContainerOutline<'_>],
+        are_init: bool,
+        operations: &mut Vec<PatchOperation<'a>>,
+    ) {
+        let env = effective(self.profile, &self.env);
+        let names: HashMap<&str, usize> = env.iter().enumerate().map(|(i, variable)| (&*variable.name, i)).collect();
+        let mounts = distinct(&self.mounts);
+        for (index, container) in containers.iter().enumerate() {
+            if are_init && self.ours[index] {
+                continue;
+            }
+            let path = format!("{list}/{index}");
+            match self.profile {
+                Profile::Flyte1 => append_env(&path, &container.env, &env, &names, operations),
+                Profile::Flyte2 => prepend_env(&path, &container.env, &env, &names, operations),
+            }
+            add_mounts(&path, container, &mounts, operations);
+        }
+    }
+}
+
+/// What adding variables one by one comes to, in the order of the list: Flyte 1 appends and leaves
+/// what is there, Flyte 2 takes away what is there and puts each in front.
+fn effective<'a>(profile: Profile, added: &[&'a EnvVar]) -> Vec<&'a EnvVar> {
+    let mut seen = HashSet::new();
+    let mut first_of_name = |variable: &&&'a EnvVar| seen.insert(&*variable.name);
+    match profile {
+        Profile::Flyte1 => added.iter().filter(&mut first_of_name).copied().collect(),
+        Profile::Flyte2 => added.iter().rev().filter(&mut first_of_name).copied().collect(),
+    }
+}
+
+fn distinct<'m, 'a>(mounts: &'m [VolumeMount<'a>]) -> Vec<&'m VolumeMount<'a>> {
+    let mut seen = HashSet::new();
+    mounts.iter().filter(|mount| seen.insert(&*mount.name)).collect()
+}
+
+fn append_env<'a>(
+    path: &str,
+    present: &[EnvOutline<'_>],
+    env: &[&'a EnvVar],
+    names: &HashMap<&str, usize>,
+    operations: &mut Vec<PatchOperation<'a>>,
+) {
+    let there: HashSet<usize> = present.iter().filter_map(|variable| names.get(&*variable.name).copied()).collect();
+    let new = env.iter().enumerate().filter(|(index, _)| !there.contains(index)).map(|(_, variable)| *variable);
+    if present.is_empty() {
+        let new: Vec<_> = new.collect();
+        if !new.is_empty() {
+            operations.push(PatchOperation::add(format!("{path}/env"), PatchValue::Envs(new)));
+        }
+        return;
+    }
+    let add = |variable| PatchOperation::add(format!("{path}/env/-"), PatchValue::Env(Cow::Borrowed(variable)));
+    operations.extend(new.map(add));
+}
+
+fn prepend_env<'a>(
+    path: &str,
+    present: &[EnvOutline<'_>],
+    env: &[&'a EnvVar],
+    names: &HashMap<&str, usize>,
+    operations: &mut Vec<PatchOperation<'a>>,
+) {
+    if env.is_empty() {
+        return;
+    }
+    if present.is_empty() {
+        operations.push(PatchOperation::add(format!("{path}/env"), PatchValue::Envs(env.to_vec())));
+        return;
+    }
+    let ours: Vec<usize> = (0..present.len()).filter(|&index| names.contains_key(&*present[index].name)).collect();
+    let in_place = ours.iter().copied().eq(0..env.len());
+    if in_place && env.iter().zip(present).all(|(variable, there)| same_variable(there, variable)) {
+        return;
+    }
+    operations.extend(ours.iter().rev().map(|index| PatchOperation::remove(format!("{path}/env/{index}"))));
+    operations.extend(env.iter().enumerate().map(|(index, variable)| {
+        PatchOperation::add(format!("{path}/env/{index}"), PatchValue::Env(Cow::Borrowed(*variable)))
+    }));
+}
+
+fn add_mounts<'a>(
+    path: &str,
+    container: &ContainerOutline<'_>,
+    mounts: &[&VolumeMount<'a>],
+    operations: &mut Vec<PatchOperation<'a>>,
+) {
+    let present = &container.volume_mounts;
+    let new = mounts.iter().filter(|mount| present.iter().all(|there| *there.name != *mount.name)).copied().cloned();
+    if present.is_empty() {
+        let new: Vec<_> = new.collect();
+        if !new.is_empty() {
+            operations.push(PatchOperation::add(format!("{path}/volumeMounts"), PatchValue::Mounts(new)));
+        }
+        return;
+    }
+    operations.extend(new.map(|mount| PatchOperation::add(format!("{path}/volumeMounts/-"), PatchValue::Mount(mount))));
+}
+
+/// Whether a variable of the pod is the one that we would add.
+fn same_variable(there: &EnvOutline<'_>, ours: &EnvVar) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct ValueFrom {
+        secret_key_ref: Option<SecretKeySelector>,
+    }
+    #[derive(serde::Deserialize)]
+    struct SecretKeySelector {
+        name: String,
+        key: String,
+        optional: Option<bool>,
+    }
+    *there.name == *ours.name
+        && match (&ours.source, there.value_from) {
+            (EnvSource::SecretKeyRef { name, key }, Some(raw)) => {
+                let source: Option<ValueFrom> = serde_json::from_str(raw.get()).ok();
+                source.and_then(|source| source.secret_key_ref).is_some_and(|reference| {
+                    reference.name == *name && reference.key == *key && reference.optional == Some(true)
+                })
+            }
+            (source, None) => source.value() == Some(&there.value),
+            _ => false,
+        }
+}
+
+impl<'a> NewContainer<'a> {
+    /// Gives the writer its lines.
+    pub(super) fn set_writer(&mut self, written: Written) {
+        self.command = Cow::Owned(written.command);
+        self.env = vec![Cow::Owned(written.variable)];
+    }
+
+    /// The container with all that was added after it.
+    fn finish(self, additions: &Additions<'a>) -> Container<'a> {
+        let Self { name, image, command, env: own, mount, resources, env_from, mounts_from, .. } = self;
+        // Its own variables stay: without them it could not fetch.
+        let is_own = |variable: &&&'a EnvVar| own.iter().any(|own| own.name == variable.name);
+        let added = effective(additions.profile, &additions.env[env_from..]);
+        let added = added.iter().filter(|variable| !is_own(variable)).map(|variable| Cow::Borrowed(*variable));
+        let env = match additions.profile {
+            Profile::Flyte1 => {
+                let added: Vec<_> = added.collect();
+                own.into_iter().chain(added).collect()
+            }
+            Profile::Flyte2 => {
+                let added: Vec<_> = added.collect();
+                added.into_iter().chain(own).collect()
+            }
+        };
+        let later = distinct(&additions.mounts[mounts_from..]).into_iter().filter(|later| later.name != mount.name);
+        let later: Vec<_> = later.cloned().collect();
+        let volume_mounts = std::iter::once(mount).chain(later).collect();
+        Container { command, env, image, name, resources, volume_mounts }
+    }
+}
+
+/// Inserts the new containers in one run.
+pub(super) fn insert<'a>(
+    new: Vec<NewContainer<'a>>,
+    additions: &Additions<'a>,
+    placement: InitContainerPlacement,
+    spec: &SpecOutline<'_>,
+    operations: &mut Vec<PatchOperation<'a>>,
+) {
+    if new.is_empty() {
+        return;
+    }
+    let existing = &spec.init_containers;
+    let containers = new.into_iter().map(|container| container.finish(additions));
+    if existing.is_empty() {
+        let value = PatchValue::Containers(containers.collect());
+        operations.push(PatchOperation::add("/spec/initContainers".to_owned(), value));
+        return;
+    }
+    let position = match placement {
+        InitContainerPlacement::First => 0,
+        InitContainerPlacement::Last => existing.len(),
+        InitContainerPlacement::AfterSidecars => {
+            existing.iter().position(|container| !container.is_native_sidecar()).unwrap_or(existing.len())
+        }
+    };
+    for (offset, container) in containers.enumerate() {
+        let path = format!("/spec/initContainers/{}", position + offset);
+        operations.push(PatchOperation::add(path, PatchValue::Container(Box::new(container))));
+    }
+}

@@ -1,0 +1,261 @@
+//! What has to be known of a pod, borrowed from its JSON; everything else is skipped, never re-serialised.
+//!
+//! So a field that our version of Kubernetes does not know yet survives, and so does every quantity
+//! and time stamp as it was written. Source of the members: Kubernetes' `core/v1` Pod.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Text that is borrowed from the JSON wherever it holds no escape.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// A map of strings in the order it was written: labels, annotations.
+#[derive(Clone, Debug, Default)]
+pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+impl<'a> TextMap<'a> {
+    /// The value of a name. Of several members of one name the last one counts, as in Go.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+    }
+
+    /// All members.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl<'de> Deserialize<'de> for TextMap<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MapVisitor;
+        impl<'de> Visitor<'de> for MapVisitor {
+            type Value = TextMap<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of strings")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(TextMap(members))
+            }
+        }
+        deserializer.deserialize_map(MapVisitor)
+    }
+}
+
+/// `null` is the same as nothing, as everywhere in Kubernetes' API.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A pod, as far as injection is concerned.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodOutline<'a> {
+    /// Names, labels and annotations.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub metadata: MetadataOutline<'a>,
+    /// Containers and volumes.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub spec: SpecOutline<'a>,
+}
+
+impl<'a> PodOutline<'a> {
+    /// Reads a pod's JSON.
+    ///
+    /// # Errors
+    /// What is not JSON, or a member of another type than Kubernetes gives it.
+    pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+}
+
+/// `metadata`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MetadataOutline<'a> {
+    /// The name, empty while the API server has yet to make one up from `generateName`.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub name: Text<'a>,
+    /// The first part of a name to make up.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub generate_name: Text<'a>,
+    /// The namespace; a review carries its own beside the pod.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub namespace: Text<'a>,
+    /// The labels.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub labels: TextMap<'a>,
+    /// The annotations, requests among them.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub annotations: TextMap<'a>,
+}
+
+/// `spec`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SpecOutline<'a> {
+    /// The containers.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub containers: Vec<ContainerOutline<'a>>,
+    /// The init containers, native sidecars among them.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub init_containers: Vec<ContainerOutline<'a>>,
+    /// The volumes.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub volumes: Vec<VolumeOutline<'a>>,
+    /// The image-pull secrets, as they are written.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub image_pull_secrets: Vec<&'a RawValue>,
+}
+
+/// A container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerOutline<'a> {
+    /// The name.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub name: Text<'a>,
+    /// The variables.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub env: Vec<EnvOutline<'a>>,
+    /// The mounts.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub volume_mounts: Vec<MountOutline<'a>>,
+    /// `Always` makes an init container a native sidecar (KEP-753).
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub restart_policy: Text<'a>,
+    /// The command as it is written; read only where it may be one of ours.
+    #[serde(borrow)]
+    command: Option<&'a RawValue>,
+}
+
+impl ContainerOutline<'_> {
+    /// Whether this init container keeps running beside the others.
+    #[must_use]
+    pub fn is_native_sidecar(&self) -> bool {
+        &*self.restart_policy == "Always"
+    }
+
+    /// The command; empty where there is none.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        self.command.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    }
+
+    /// The plain value of a variable; a missing `value` is the empty text.
+    #[must_use]
+    pub fn env_value(&self, name: &str) -> Option<&str> {
+        self.env.iter().find(|variable| &*variable.name == name).map(|variable| &*variable.value)
+    }
+}
+
+/// A variable of a container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EnvOutline<'a> {
+    /// The name.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub name: Text<'a>,
+    /// The plain value; missing is empty.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub value: Text<'a>,
+    /// Where the value comes from otherwise, as it is written.
+    #[serde(borrow)]
+    pub value_from: Option<&'a RawValue>,
+}
+
+/// A mount of a container.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MountOutline<'a> {
+    /// The volume's name.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub name: Text<'a>,
+    /// The path in the container.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub mount_path: Text<'a>,
+}
+
+/// A volume.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VolumeOutline<'a> {
+    /// The name.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub name: Text<'a>,
+    /// The Secret it shows, if it shows one.
+    #[serde(borrow)]
+    pub secret: Option<SecretVolumeOutline<'a>>,
+}
+
+/// A volume over a Secret.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SecretVolumeOutline<'a> {
+    /// The Secret's name.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub secret_name: Text<'a>,
+    /// The keys it shows; none means all.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub items: Vec<ItemOutline<'a>>,
+}
+
+/// A key of a Secret as a file of a volume.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ItemOutline<'a> {
+    /// The key.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub key: Text<'a>,
+    /// The path below the mount.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub path: Text<'a>,
+}

@@ -1,0 +1,43 @@
+//! The client.
+
+use std::time::Duration;
+
+use kube::config::InferConfigError;
+
+/// How long a connection to the API server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the API server may stay silent while we wait for an answer, and how long it may take to read ours.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Neither a kubeconfig nor a service account was found, or it cannot be used.
+    #[error(
+        "no way to the Kubernetes API: {0}; set KUBECONFIG, or run in a pod with `automountServiceAccountToken: true`"
+    )]
+    Config(#[source] Box<InferConfigError>),
+    /// The configuration was found and no connection can be built from it (a bad certificate, say).
+    #[error("the configuration for the Kubernetes API cannot be used: {0}")]
+    Build(#[source] Box<kube::Error>),
+}
+
+/// A client for short requests, configured by `KUBECONFIG`, `~/.kube/config` or the pod's service account.
+///
+/// A connection may take 5 s and the answer 10 s. The client does not repeat requests by itself: its own policy
+/// would wait for minutes, and every caller here knows better when to try again. Watches need another client, since they
+/// are silent for longer than 10 s.
+///
+/// # Errors
+///
+/// When no configuration is found or it cannot be used; no request is sent.
+pub async fn client() -> Result<kube::Client, ClientError> {
+    let mut config = kube::Config::infer().await.map_err(|error| ClientError::Config(Box::new(error)))?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.write_timeout = Some(READ_TIMEOUT);
+    // The time that a pooled connection was idle does not count.
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    kube::Client::try_from(config).map_err(|error| ClientError::Build(Box::new(error)))
+}

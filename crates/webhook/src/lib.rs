@@ -1,0 +1,5 @@
+//! The admission webhook: reviews in, patches out.
+
+pub mod certificates;
+pub mod kubernetes;
+pub mod registration;

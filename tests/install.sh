@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is not there yet: Debian packages, the test
+# bed's programs, a Python with flytekit, cargo-deny. Takes no time when all is there.
+#
+#   install.sh         everything
+#   install.sh lint    what `make lint` needs
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+what=${1-all}
+mkdir -p "$FLYTE_SECRETS_CACHE"
+
+# Programs the scripts call, and the Debian packages that hold them.
+packages() {
+  local missing=() pair
+  for pair in cc:gcc make:make curl:ca-certificates python3:python3 openssl:openssl ip:iproute2 unshare:util-linux \
+    flock:util-linux awk:gawk setsid:util-linux; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  done
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "Debian packages: ${missing[*]}"
+  command -v apt-get >/dev/null || die "please install: ${missing[*]}"
+  [ "$(id -u)" = 0 ] || die "please run as root: apt-get install -y --no-install-recommends ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update </dev/null
+  apt-get -qq install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+toolchain() {
+  command -v cargo >/dev/null || die "cargo is missing: install Rust (https://rustup.rs), see rust-version in Cargo.toml"
+  local tool
+  for tool in fmt clippy; do
+    cargo "$tool" --version >/dev/null 2>&1 || die "cargo $tool is missing: rustup component add rustfmt clippy"
+  done
+}
+
+# In debug mode and without its network features: it checks licences, bans and
+# sources off line, and is built in under a minute.
+cargo_deny() {
+  [ ! -x "$deny" ] || return 0
+  local begin=$SECONDS target
+  target=$(mktemp -d)
+  CARGO_TARGET_DIR=$target CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet cargo-deny --version "$deny_version" --locked \
+    --debug --no-default-features --root "${deny%/bin/*}" || { rm -rf "$target"; die "cargo-deny could not be built"; }
+  rm -rf "$target"
+  say "cargo-deny: $((SECONDS - begin)) s"
+}
+
+packages
+toolchain
+cargo_deny
+[ "$what" = all ] || exit 0
+begin=$SECONDS
+KTB_TRIM=1 "$tests/testbed/build.sh" >&2
+say "test bed: $((SECONDS - begin)) s"
+"$tests/python/venv.sh" >/dev/null
