@@ -11,13 +11,14 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := test
 .ONESHELL:
+.NOTPARALLEL:
 .PHONY: run test install lint unit build e2e bench bench-short figures clean-bed
 
 # One set of packages and features for every build, so that each thing is built once.
 BUILD := --workspace --locked
 # The end-to-end tests are behind this feature: they need the test bed.
 BED := --features flyte-secrets-e2e/bed
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 LOGS := $(TARGET)/logs
 # What a stage prints is kept for `make figures`.
 LOG = { mkdir -p $(LOGS); tee $(LOGS)/$@.log; }
@@ -45,7 +46,7 @@ build:
 
 e2e: build
 	source tests/env.sh
-	export FLYTE_SECRETS_BIN=$$PWD/$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv
+	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output 2>&1 | $(LOG)
 
 # The server and the load come from one release build; what is measured is the program that ships.

@@ -78,7 +78,9 @@ pub enum UndecodableRequest {
 /// # Errors
 /// If the value is not base32 of the alphabet, or its text is no request.
 pub fn decode(value: &str) -> Result<Secret, AnnotationError> {
-    let text = base32::FLYTE.decode(value).map_err(|base32::BadCharacter { position, found }| AnnotationError::NotBase32 { position, found })?;
+    let text = base32::FLYTE
+        .decode(value)
+        .map_err(|base32::BadCharacter { position, found }| AnnotationError::NotBase32 { position, found })?;
     Ok(text_format::parse(&text)?)
 }
 
@@ -165,8 +167,24 @@ mod tests {
     fn numbered_requests_come_first_in_the_order_of_their_number() {
         let huge = "flyte.secrets/s99999999999999999999999999999999";
         let huger = "flyte.secrets/s100000000000000000000000000000000";
-        let names = ["flyte.secrets/sx", huger, "flyte.secrets/s10", "flyte.secrets/s", huge, "flyte.secrets/s2", "flyte.secrets/s0"];
-        let expected = ["flyte.secrets/s0", "flyte.secrets/s2", "flyte.secrets/s10", huge, huger, "flyte.secrets/s", "flyte.secrets/sx"];
+        let names = [
+            "flyte.secrets/sx",
+            huger,
+            "flyte.secrets/s10",
+            "flyte.secrets/s",
+            huge,
+            "flyte.secrets/s2",
+            "flyte.secrets/s0",
+        ];
+        let expected = [
+            "flyte.secrets/s0",
+            "flyte.secrets/s2",
+            "flyte.secrets/s10",
+            huge,
+            huger,
+            "flyte.secrets/s",
+            "flyte.secrets/sx",
+        ];
         assert_eq!(order(&names), expected);
     }
 
@@ -178,8 +196,10 @@ mod tests {
 
     #[test]
     fn a_suffix_that_is_no_decimal_number_stands_behind_in_byte_order() {
-        let names = ["flyte.secrets/s-1", "flyte.secrets/s1a", "flyte.secrets/s٣", "flyte.secrets/s+1", "flyte.secrets/s7"];
-        let expected = ["flyte.secrets/s7", "flyte.secrets/s+1", "flyte.secrets/s-1", "flyte.secrets/s1a", "flyte.secrets/s٣"];
+        let names =
+            ["flyte.secrets/s-1", "flyte.secrets/s1a", "flyte.secrets/s٣", "flyte.secrets/s+1", "flyte.secrets/s7"];
+        let expected =
+            ["flyte.secrets/s7", "flyte.secrets/s+1", "flyte.secrets/s-1", "flyte.secrets/s1a", "flyte.secrets/s٣"];
         assert_eq!(order(&names), expected);
     }
 
@@ -198,7 +218,10 @@ mod tests {
         let bad_text = base32_name("key: 5");
         let cases = [
             ("A", "annotation flyte.secrets/s0: not base32: 'A' at byte 1 is not one of a-z and 1-6"),
-            (&bad_text, "annotation flyte.secrets/s0: not the text format of a secret: line 1, column 6, field key: expected a string in quotes, found `5`"),
+            (
+                &bad_text,
+                "annotation flyte.secrets/s0: not the text format of a secret: line 1, column 6, field key: expected a string in quotes, found `5`",
+            ),
         ];
         for (value, expected) in cases {
             let error = requests([("flyte.secrets/s0", value)].into_iter()).unwrap_err();

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn special_letters_map_one_to_one() {
-        let cases = [("straße", "STRAßE"), ("ŉ", "ŉ"), ("ﬁ", "ﬁ"), ("ᾳ", "ᾼ"), ("ᾇ", "ᾏ"), ("ǆ", "Ǆ"), ("ı", "I"), ("ÿ", "Ÿ")];
+        let cases =
+            [("straße", "STRAßE"), ("ŉ", "ŉ"), ("ﬁ", "ﬁ"), ("ᾳ", "ᾼ"), ("ᾇ", "ᾏ"), ("ǆ", "Ǆ"), ("ı", "I"), ("ÿ", "Ÿ")];
         for (text, expected) in cases {
             assert_eq!(upper(text), expected);
         }

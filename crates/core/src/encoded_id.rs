@@ -33,13 +33,17 @@ impl fmt::Display for SecretId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretIdError {
     /// Fewer than nine parts between `__`.
-    #[error("not an encoded secret id: found {parts} parts separated by `__`, expected at least 9 as in `u__org__…__domain__…__project__…__key__…`")]
+    #[error(
+        "not an encoded secret id: found {parts} parts separated by `__`, expected at least 9 as in `u__org__…__domain__…__project__…__key__…`"
+    )]
     TooFewParts {
         /// How many there are.
         parts: usize,
     },
     /// One of the fixed words is missing or out of place.
-    #[error("not an encoded secret id: part {part} is not `{expected}`, as in `u__org__…__domain__…__project__…__key__…`")]
+    #[error(
+        "not an encoded secret id: part {part} is not `{expected}`, as in `u__org__…__domain__…__project__…__key__…`"
+    )]
     UnexpectedPart {
         /// Which part, counted from 1.
         part: usize,
@@ -50,7 +54,9 @@ pub enum SecretIdError {
 
 /// A component whose encoded id would be that of another secret, or could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {component} holds `__` or ends with `_`, which makes the secret's encoded id ambiguous; choose another name")]
+#[error(
+    "the {component} holds `__` or ends with `_`, which makes the secret's encoded id ambiguous; choose another name"
+)]
 pub struct AmbiguousComponent {
     /// `organization`, `domain` or `project`.
     pub component: &'static str,
@@ -66,7 +72,13 @@ impl SecretId {
         let &[u, org_word, org, domain_word, domain, project_word, project, key_word, name] = parts.as_slice() else {
             return Err(SecretIdError::TooFewParts { parts: parts.len() });
         };
-        let words = [(1, u, "u"), (2, org_word, "org"), (4, domain_word, "domain"), (6, project_word, "project"), (8, key_word, "key")];
+        let words = [
+            (1, u, "u"),
+            (2, org_word, "org"),
+            (4, domain_word, "domain"),
+            (6, project_word, "project"),
+            (8, key_word, "key"),
+        ];
         if let Some((part, _, expected)) = words.into_iter().find(|(_, found, expected)| found != expected) {
             return Err(SecretIdError::UnexpectedPart { part, expected });
         }

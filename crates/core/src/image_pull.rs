@@ -35,8 +35,7 @@ fn label_value(text: &str) -> String {
         return "none".to_owned();
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let mut value: Vec<char> =
-        text.chars().take(MAX_LABEL_VALUE).map(|c| if allowed(c) { c } else { '-' }).collect();
+    let mut value: Vec<char> = text.chars().take(MAX_LABEL_VALUE).map(|c| if allowed(c) { c } else { '-' }).collect();
     let last = value.len() - 1;
     for end in [0, last] {
         if !value[end].is_ascii_alphanumeric() {
@@ -53,8 +52,14 @@ mod tests {
     #[test]
     fn a_label_value_is_always_valid() {
         let long = format!("{}-tail", "x".repeat(62));
-        let cases =
-            [("", "none"), ("-", "x"), ("a", "a"), ("_ü_", "x-x"), ("a b", "a-b"), (&long, &format!("{}x", "x".repeat(62)))];
+        let cases = [
+            ("", "none"),
+            ("-", "x"),
+            ("a", "a"),
+            ("_ü_", "x-x"),
+            ("a b", "a-b"),
+            (&long, &format!("{}x", "x".repeat(62))),
+        ];
         for (text, expected) in cases {
             assert_eq!(label_value(text), expected, "{text:?}");
         }

@@ -161,9 +161,5 @@ pub enum PullSecret<'a> {
 /// Encodes a member's name for a JSON pointer (RFC 6901, section 3).
 #[must_use]
 pub fn escape_pointer(name: &str) -> Cow<'_, str> {
-    if name.contains(['~', '/']) {
-        Cow::Owned(name.replace('~', "~0").replace('/', "~1"))
-    } else {
-        Cow::Borrowed(name)
-    }
+    if name.contains(['~', '/']) { Cow::Owned(name.replace('~', "~0").replace('/', "~1")) } else { Cow::Borrowed(name) }
 }

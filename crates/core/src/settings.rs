@@ -243,17 +243,9 @@ impl Settings {
             ),
             gcp: FetchContainerSettings::with("gcr.io/google.com/cloudsdktool/cloud-sdk:alpine", "200m", "500Mi"),
             azure: FetchContainerSettings::with("mcr.microsoft.com/azure-cli:cbl-mariner2.0", "200m", "500Mi"),
-            vault: VaultSettings {
-                role: "flyte".to_owned(),
-                kv_version: KvVersion::V2,
-                annotations: BTreeMap::new(),
-            },
+            vault: VaultSettings { role: "flyte".to_owned(), kv_version: KvVersion::V2, annotations: BTreeMap::new() },
             embedded: EmbeddedSettings {
-                writer: FetchContainerSettings::with(
-                    "public.ecr.aws/docker/library/busybox:latest",
-                    "100m",
-                    "100Mi",
-                ),
+                writer: FetchContainerSettings::with("public.ecr.aws/docker/library/busybox:latest", "100m", "100Mi"),
                 writer_name: "init-embedded-secret".to_owned(),
                 image_pull_secrets: false,
             },

@@ -11,8 +11,8 @@ mod literal;
 mod number;
 mod writer;
 
-pub use error::{Problem, TextFormatError};
 pub(crate) use error::excerpt;
+pub use error::{Problem, TextFormatError};
 pub use writer::write;
 
 use crate::secret::{MountRequirement, Secret};
@@ -140,13 +140,22 @@ mod tests {
     fn an_error_says_where_and_what_was_expected() {
         let cases = [
             ("key: 5", "line 1, column 6, field key: expected a string in quotes, found `5`"),
-            ("group: \"ü\"\n  kye: \"k\"", "line 2, column 3: unknown field `kye`; a secret has group, group_version, key, mount_requirement and env_var"),
+            (
+                "group: \"ü\"\n  kye: \"k\"",
+                "line 2, column 3: unknown field `kye`; a secret has group, group_version, key, mount_requirement and env_var",
+            ),
             ("key: \"ü\" key: \"k\"", "line 1, column 10, field key: the field is given twice"),
             ("key \"k\"", "line 1, column 5, field key: expected `:`, found a quote"),
             ("key:", "line 1, column 5, field key: expected a string in quotes, found the end of the text"),
             ("key: \"a\\qb\"", "line 1, column 8, field key: `\\q` is no escape; write a backslash as `\\\\`"),
-            ("mount_requirement: file", "line 1, column 20, field mount_requirement: expected ANY, ENV_VAR, FILE or a number of 32 bits, found `file`"),
-            ("\u{b}", "line 1, column 1: unexpected byte 0x0B; between fields only space, tab, CR, LF and comments may stand"),
+            (
+                "mount_requirement: file",
+                "line 1, column 20, field mount_requirement: expected ANY, ENV_VAR, FILE or a number of 32 bits, found `file`",
+            ),
+            (
+                "\u{b}",
+                "line 1, column 1: unexpected byte 0x0B; between fields only space, tab, CR, LF and comments may stand",
+            ),
             ("{ key: \"k\" }", "line 1, column 1: expected the name of a field, found `{`"),
         ];
         for (text, expected) in cases {
@@ -157,7 +166,9 @@ mod tests {
     #[test]
     fn an_error_repeats_little_of_the_text() {
         let long = "x".repeat(100_000);
-        for text in [long.clone(), format!("key: {long}"), format!("key: \"\\{long}\""), format!("mount_requirement: {long}")] {
+        for text in
+            [long.clone(), format!("key: {long}"), format!("key: \"\\{long}\""), format!("mount_requirement: {long}")]
+        {
             assert!(parse(text.as_bytes()).unwrap_err().to_string().len() < 250);
         }
     }
@@ -165,9 +176,26 @@ mod tests {
     #[test]
     fn numbers_are_those_of_go() {
         let cases = [
-            ("+2", Some(2)), ("-2147483648", Some(i32::MIN)), ("0b10", Some(2)), ("0O17", Some(15)), ("1_000", Some(1000)),
-            ("0x_f", Some(15)), ("0_7", Some(7)), ("00", Some(0)), ("2147483648", None), ("08", None), ("0x", None), ("1__0", None),
-            ("_1", None), ("1_", None), ("--1", None), ("-+1", None), ("1.0", None), ("-", None), ("0b2", None), ("0x1g", None),
+            ("+2", Some(2)),
+            ("-2147483648", Some(i32::MIN)),
+            ("0b10", Some(2)),
+            ("0O17", Some(15)),
+            ("1_000", Some(1000)),
+            ("0x_f", Some(15)),
+            ("0_7", Some(7)),
+            ("00", Some(0)),
+            ("2147483648", None),
+            ("08", None),
+            ("0x", None),
+            ("1__0", None),
+            ("_1", None),
+            ("1_", None),
+            ("--1", None),
+            ("-+1", None),
+            ("1.0", None),
+            ("-", None),
+            ("0b2", None),
+            ("0x1g", None),
         ];
         for (word, expected) in cases {
             assert_eq!(number::parse(word), expected, "{word}");

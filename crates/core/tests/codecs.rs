@@ -109,7 +109,7 @@ fn annotations_are_numbered_from_zero() {
         assert_eq!(keys[name], *value, "{name}");
     }
     // The map is sorted by name, s10 before s2; reading gives the order of the numbers back.
-    let read = annotations::requests(keys.iter().map(|(name, value)| (name.as_str(), value.as_str()))).unwrap();
+    let read = annotations::requests(keys.iter().map(|(name, value)| (name.as_str(), text_of(value)))).unwrap();
     assert_eq!(read.into_iter().map(|request| request.secret).collect::<Vec<_>>(), secrets);
 }
 

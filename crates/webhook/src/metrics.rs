@@ -32,6 +32,7 @@ const NO_MANAGER: &str = "none";
 const OTHER_MANAGER: &str = "custom";
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Durations = Family<Labels<1>, Histogram>;
 
 /// The counters of one outcome.
 struct OutcomeSeries {
@@ -62,8 +63,7 @@ impl Metrics {
     pub fn new(prefix: &str) -> Self {
         let prefix = name_prefix(prefix);
         let admissions = Family::<Labels<2>, Counter>::default();
-        let durations =
-            Family::<Labels<1>, Histogram, _>::new_with_constructor(|| Histogram::new(BUCKETS) as Histogram);
+        let durations = Durations::new_with_constructor(|| Histogram::new(BUCKETS));
         let outcomes = Outcome::ALL.map(|outcome| (outcome, outcome_series(outcome, &admissions, &durations)));
         let inner = Inner {
             registry: Mutex::default(),
@@ -81,21 +81,16 @@ impl Metrics {
         metrics
     }
 
-    fn register_admissions(
-        &self,
-        admissions: Family<Labels<2>, Counter>,
-        durations: Family<Labels<1>, Histogram, impl Fn() -> Histogram + Clone + Send + Sync + fmt::Debug + 'static>,
-    ) {
+    fn register_admissions(&self, admissions: Family<Labels<2>, Counter>, durations: Durations) {
         let inner = &self.inner;
         self.register(
             "admissions",
             "Admissions by outcome and by each manager that served a request of the pod",
             admissions,
         );
-        let help = "Time from the arrival of a review to its answer";
         inner.registry().register_with_unit(
             format!("{}admission_duration", inner.prefix),
-            help,
+            "Time from the arrival of a review to its answer",
             Unit::Seconds,
             durations,
         );
@@ -117,8 +112,7 @@ impl Metrics {
             Unit::Seconds,
             inner.certificate_expiry.clone(),
         );
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        inner.registry().register(format!("{}build", inner.prefix), "The version that runs", BuildInfo(build));
+        self.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     }
 
     /// Adds a metric of another part of the program; `name` without the prefix and without `_total`.
@@ -201,7 +195,7 @@ impl OutcomeSeries {
 fn outcome_series(
     outcome: Outcome,
     admissions: &Family<Labels<2>, Counter>,
-    durations: &Family<Labels<1>, Histogram, impl Fn() -> Histogram>,
+    durations: &Durations,
 ) -> OutcomeSeries {
     let outcome = ("outcome", outcome.name());
     let managers = SecretManagerType::ALL.map(SecretManagerType::name).into_iter().chain([NO_MANAGER, OTHER_MANAGER]);

@@ -13,7 +13,9 @@ pub const MAX_NAME_LENGTH: usize = 127;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AzureNameError {
     /// The encoded name is longer than [`MAX_NAME_LENGTH`].
-    #[error("the secret's name takes {length} characters in Azure Key Vault, {MAX_NAME_LENGTH} are allowed; shorten the name, project, domain or organization")]
+    #[error(
+        "the secret's name takes {length} characters in Azure Key Vault, {MAX_NAME_LENGTH} are allowed; shorten the name, project, domain or organization"
+    )]
     TooLong {
         /// Its length in bytes.
         length: usize,

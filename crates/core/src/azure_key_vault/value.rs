@@ -16,7 +16,9 @@ use crate::value::SecretValue;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AzureValueError {
     /// Not the JSON document that [`encode_value`] writes.
-    #[error("the stored value is not JSON of the form {{\"type\": \"STRING\" or \"BINARY\", \"value\": \"…\"}} (line {line}, column {column}); store it with Flyte, or in this form")]
+    #[error(
+        "the stored value is not JSON of the form {{\"type\": \"STRING\" or \"BINARY\", \"value\": \"…\"}} (line {line}, column {column}); store it with Flyte, or in this form"
+    )]
     Json {
         /// The line, from 1.
         line: usize,
@@ -216,7 +218,13 @@ mod tests {
 
     #[test]
     fn an_error_repeats_nothing_of_the_value() {
-        for stored in [r#"{"type":"hunter2"}"#, r#"{"value":["hunter2"]}"#, r#""hunter2""#, "hunter2", r#"{"type":"BINARY","value":"hunter2"}"#] {
+        for stored in [
+            r#"{"type":"hunter2"}"#,
+            r#"{"value":["hunter2"]}"#,
+            r#""hunter2""#,
+            "hunter2",
+            r#"{"type":"BINARY","value":"hunter2"}"#,
+        ] {
             let error = decode_value(stored).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
@@ -225,7 +233,8 @@ mod tests {
     #[test]
     fn what_html_could_misread_is_escaped() {
         let value = SecretValue::text("<>&\u{2028}\u{2029}\u{8}\u{c}\u{1}\u{7f}/\\".to_owned());
-        let expected = r#"{"type":"STRING","value":"\u003c\u003e\u0026\u2028\u2029\b\f\u0001"#.to_owned() + "\u{7f}/\\\\\"}";
+        let expected =
+            r#"{"type":"STRING","value":"\u003c\u003e\u0026\u2028\u2029\b\f\u0001"#.to_owned() + "\u{7f}/\\\\\"}";
         assert_eq!(encode_value(&value).expose_secret(), expected);
     }
 }

@@ -97,10 +97,7 @@ fn as_file(request: &Secret, found: &Found) -> Answer {
     }
     Ok(Injection {
         env,
-        volume: Some(Volume {
-            mount_path: SECRETS_DIR.to_owned(),
-            source: VolumeSource::Memory { name: VOLUME },
-        }),
+        volume: Some(Volume { mount_path: SECRETS_DIR.to_owned(), source: VolumeSource::Memory { name: VOLUME } }),
         fetch: Some(Fetch::Line(WriterLine {
             name: request.key.clone(),
             content: SecretString::from(BASE64.encode(found.value.expose_bytes())),
@@ -116,7 +113,9 @@ fn check_file(context: &Context<'_>, request: &Secret) -> Result<(), Decline> {
     let key = &request.key;
     check_part(key).map_err(|error| Decline(format!("makes a file name of the key {key:?}, which {error}")))?;
     if key.contains(['/', '=']) || key == "." {
-        return Err(Decline(format!("makes a file name of the key {key:?}, which must be one path component without '='")));
+        return Err(Decline(format!(
+            "makes a file name of the key {key:?}, which must be one path component without '='"
+        )));
     }
     if !request.env_var.is_empty() {
         variable_name(request.env_var.clone())?;

@@ -4,7 +4,9 @@
 
 use secrecy::SecretString;
 
-use super::{ENV_PREFIX_VARIABLE, Answer, Decline, Found, path_parts, required, unknown_mount_requirement, variable_name};
+use super::{
+    Answer, Decline, ENV_PREFIX_VARIABLE, Found, path_parts, required, unknown_mount_requirement, variable_name,
+};
 use crate::case;
 use crate::expansion::{escape_dollars, is_env_var_name};
 use crate::injection::{EnvSource, EnvVar, Injection};

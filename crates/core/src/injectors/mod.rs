@@ -91,12 +91,7 @@ pub fn look_up(manager: SecretManagerType, context: &Context<'_>, request: &Secr
 ///
 /// # Errors
 /// A request that this manager does not serve, with the reason.
-pub fn inject(
-    manager: SecretManagerType,
-    context: &Context<'_>,
-    request: &Secret,
-    found: Option<&Found>,
-) -> Answer {
+pub fn inject(manager: SecretManagerType, context: &Context<'_>, request: &Secret, found: Option<&Found>) -> Answer {
     let needed = || found.ok_or_else(|| Decline::from("has no value for it"));
     match manager {
         SecretManagerType::Global => global::inject(context.settings, request, needed()?),
@@ -127,7 +122,8 @@ fn variable_name(name: String) -> Result<String, Decline> {
 /// Declines parts of a request that must not become part of a path.
 fn path_parts(parts: &[(&str, &str)]) -> Result<(), Decline> {
     for (field, part) in parts {
-        check_part(part).map_err(|error| Decline(format!("makes a file path of the {field} {part:?}, which {error}")))?;
+        check_part(part)
+            .map_err(|error| Decline(format!("makes a file path of the {field} {part:?}, which {error}")))?;
     }
     Ok(())
 }

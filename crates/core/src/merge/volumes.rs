@@ -100,8 +100,8 @@ impl<'a> Volumes<'a> {
             for item in items {
                 let there = kept[volume].iter().any(|other| other.key == item.key && other.path == item.path);
                 let in_the_way = |other: &&Item| clash(&other.path, &item.path);
-                let gives_way = item.yields
-                    && (asked[volume].iter().any(in_the_way) || kept[volume].iter().any(in_the_way));
+                let gives_way =
+                    item.yields && (asked[volume].iter().any(in_the_way) || kept[volume].iter().any(in_the_way));
                 if !there && !gives_way {
                     kept[volume].push(item);
                 }

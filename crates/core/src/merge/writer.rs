@@ -22,9 +22,8 @@ impl Written {
         let mut second_names: Vec<(String, String)> = Vec::new();
         for line in lines {
             // A file that somebody asked for by that very name is theirs.
-            let free = |other: &String| {
-                !names.contains(&&**other) && second_names.iter().all(|(_, taken)| taken != other)
-            };
+            let free =
+                |other: &String| !names.contains(&&**other) && second_names.iter().all(|(_, taken)| taken != other);
             if let Some(other) = line.lower_name().filter(free) {
                 second_names.push((line.name.clone(), other));
             }

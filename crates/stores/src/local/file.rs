@@ -61,7 +61,9 @@ fn missing_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 pub(super) fn read(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, LocalError> {
     let read = || -> io::Result<Zeroizing<Vec<u8>>> {
         let file = File::open(path)?;
-        let mut bytes = Zeroizing::new(Vec::new());
+        // Room for everything at once: a growing vector would leave copies of a key behind in memory.
+        let size = usize::try_from(file.metadata()?.len()).map_or(limit, |size| size.min(limit));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size + 1));
         file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };

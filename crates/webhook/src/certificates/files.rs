@@ -20,13 +20,17 @@ const WAIT: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file is not there.
-    #[error("{path} is not there; run `flyte-secrets init-certs`, or mount the Secret that `webhook.secretName` names at `webhook.certDir`")]
+    #[error(
+        "{path} is not there; run `flyte-secrets init-certs`, or mount the Secret that `webhook.secretName` names at `webhook.certDir`"
+    )]
     Missing {
         /// The file.
         path: PathBuf,
     },
     /// A file is there and cannot be read.
-    #[error("{path} cannot be read: {reason}; it must be readable for the user that the webhook runs as (`securityContext.fsGroup` in a pod), not larger than 1 MiB, and text")]
+    #[error(
+        "{path} cannot be read: {reason}; it must be readable for the user that the webhook runs as (`securityContext.fsGroup` in a pod), not larger than 1 MiB, and text"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -34,7 +38,9 @@ pub enum FilesError {
         reason: String,
     },
     /// The folder or a file cannot be written.
-    #[error("{path} cannot be written: {source}; `webhook.certDir` must be a folder that the user of this process may write to, not a mounted Secret")]
+    #[error(
+        "{path} cannot be written: {source}; `webhook.certDir` must be a folder that the user of this process may write to, not a mounted Secret"
+    )]
     Unwritable {
         /// The file or folder.
         path: PathBuf,
@@ -59,7 +65,8 @@ pub async fn load(folder: &Path) -> Result<KeyPairPem, FilesError> {
         let (pair, settled) = blocking(move || {
             let before = Fingerprint::of(&folder);
             let pair = read(&folder);
-            let settled = Fingerprint::of(&folder) == before && pair.as_ref().map_or(true, |p| certified_key(p).is_ok());
+            let settled =
+                Fingerprint::of(&folder) == before && pair.as_ref().map_or(true, |p| certified_key(p).is_ok());
             (pair, settled)
         })
         .await;

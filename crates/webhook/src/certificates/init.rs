@@ -83,7 +83,9 @@ pub enum InitError {
         keys: String,
     },
     /// Others kept changing the Secret.
-    #[error("others change the Secret {name} in namespace {namespace} all the time; run init-certs again when they have finished")]
+    #[error(
+        "others change the Secret {name} in namespace {namespace} all the time; run init-certs again when they have finished"
+    )]
     Contended {
         /// Its namespace.
         namespace: String,
@@ -257,4 +259,5 @@ fn as_new(secret: Secret) -> Secret {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

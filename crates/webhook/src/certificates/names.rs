@@ -30,7 +30,8 @@ impl CertificateNames {
     /// When a name is neither a DNS name nor an IP address.
     pub fn for_service(service: &str, namespace: &str, extra: &[String]) -> Result<Self, InvalidName> {
         let called = format!("{service}.{namespace}.svc");
-        let issued = [service.to_owned(), format!("{service}.{namespace}"), called.clone(), format!("{called}.cluster.local")];
+        let issued =
+            [service.to_owned(), format!("{service}.{namespace}"), called.clone(), format!("{called}.cluster.local")];
         Self::new(issued.into_iter().chain(extra.iter().cloned()), std::iter::once(called).chain(extra.iter().cloned()))
     }
 
@@ -43,10 +44,7 @@ impl CertificateNames {
         Self::new(hosts.iter().cloned(), hosts.iter().cloned())
     }
 
-    fn new(
-        issued: impl Iterator<Item = String>,
-        required: impl Iterator<Item = String>,
-    ) -> Result<Self, InvalidName> {
+    fn new(issued: impl Iterator<Item = String>, required: impl Iterator<Item = String>) -> Result<Self, InvalidName> {
         Ok(Self { issued: valid(issued)?, required: valid(required)? })
     }
 

@@ -48,7 +48,14 @@ pub struct Reloader {
     resolver: Arc<CertificateResolver>,
     ca_bundle: watch::Sender<Option<String>>,
     served: Fingerprint,
-    refused: Option<String>,
+    refused: Option<Refusal>,
+}
+
+/// Why the files are not served, and whether the log says so already.
+#[derive(Debug)]
+struct Refusal {
+    reason: String,
+    logged: bool,
 }
 
 impl Reloader {
@@ -103,17 +110,26 @@ impl Reloader {
         }
     }
 
-    /// Looks every `interval`, for ever. A bad pair is logged once with its reason, and tried again at every look.
+    /// Looks every `interval`, for ever. A bad pair is logged once with its reason, when a second look finds it as bad: the
+    /// first one may have come while the files were being written. It is tried again at every look.
     pub async fn run(mut self, interval: Duration) -> Infallible {
         loop {
             tokio::time::sleep(interval).await;
             if let Looked::Refused(error) = self.look().await {
-                let reason = error.to_string();
-                if self.refused.as_deref() != Some(&reason) {
+                self.note(error.to_string());
+            }
+        }
+    }
+
+    fn note(&mut self, reason: String) {
+        match &mut self.refused {
+            Some(refusal) if refusal.reason == reason => {
+                if !refusal.logged {
                     tracing::error!(%reason, "the new serving certificate is bad; the old one stays in use");
-                    self.refused = Some(reason);
+                    refusal.logged = true;
                 }
             }
+            _ => self.refused = Some(Refusal { reason, logged: false }),
         }
     }
 

@@ -98,7 +98,8 @@ impl Object {
             }
             other => (ApiErrorKind::Unreachable, shortened(&with_causes(other))),
         };
-        ApiError { verb: missing_verb(&message).unwrap_or(verb), object: self.clone(), kind, message }
+        let verb = if kind == ApiErrorKind::Forbidden { missing_verb(&message).unwrap_or(verb) } else { verb };
+        ApiError { verb, object: self.clone(), kind, message }
     }
 
     /// The rule that allows `verb` on this object, as a line of a Role or ClusterRole.

@@ -6,6 +6,7 @@ mod client;
 mod secrets;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 pub(crate) mod fake_api_server;
 
 pub use call::{ApiError, ApiErrorKind, Object, Verb};

@@ -215,10 +215,7 @@ mod tests {
     fn a_url_stands_in_place_of_the_service_and_without_a_ca_there_is_no_bundle() {
         let endpoint = Endpoint::url("https://127.0.0.1:9443/").unwrap();
         let document = desired(&settings(endpoint), None);
-        assert_eq!(
-            document["webhooks"][0]["clientConfig"],
-            json!({"url": "https://127.0.0.1:9443/mutate--v1-pod"})
-        );
+        assert_eq!(document["webhooks"][0]["clientConfig"], json!({"url": "https://127.0.0.1:9443/mutate--v1-pod"}));
     }
 
     #[test]
@@ -238,9 +235,11 @@ mod tests {
 
     #[test]
     fn the_certificate_is_for_what_the_api_server_calls() {
-        for (url, host) in
-            [("https://hook.example.com", "hook.example.com"), ("https://192.0.2.1:9443", "192.0.2.1"), ("https://[::1]:1/", "::1")]
-        {
+        for (url, host) in [
+            ("https://hook.example.com", "hook.example.com"),
+            ("https://192.0.2.1:9443", "192.0.2.1"),
+            ("https://[::1]:1/", "::1"),
+        ] {
             let names = Endpoint::url(url).unwrap().certificate_names(&["localhost".to_owned()]).unwrap();
             assert_eq!(names.required(), [host, "localhost"], "{url}");
         }

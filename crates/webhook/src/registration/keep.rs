@@ -140,4 +140,5 @@ fn jittered(wait: Duration) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;

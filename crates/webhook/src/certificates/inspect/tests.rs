@@ -76,19 +76,19 @@ fn the_last_thirty_days_are_soon() {
 fn an_expired_pair_is_said_to_be_expired_and_nothing_else() {
     let pair = pair_made_at(SystemTime::now() - 11 * YEAR);
     let found = problems(&pair);
-    assert!(matches!(
-        found[..],
-        [Problem::Expired { part: TLS_CRT, .. }, Problem::Expired { part: CA_CRT, .. }]
-    ), "{found:?}");
+    assert!(
+        matches!(found[..], [Problem::Expired { part: TLS_CRT, .. }, Problem::Expired { part: CA_CRT, .. }]),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_pair_of_the_future_is_not_valid_yet() {
     let found = problems(&pair_made_at(SystemTime::now() + 2 * DAY));
-    assert!(matches!(
-        found[..],
-        [Problem::NotYetValid { part: TLS_CRT, .. }, Problem::NotYetValid { part: CA_CRT, .. }]
-    ), "{found:?}");
+    assert!(
+        matches!(found[..], [Problem::NotYetValid { part: TLS_CRT, .. }, Problem::NotYetValid { part: CA_CRT, .. }]),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -103,7 +103,8 @@ async fn a_bad_pair_at_the_start_is_an_error_that_says_everything() {
     write(folder.path(), &expired()).await.unwrap();
     let other = CertificateNames::for_hosts(&["other".to_owned()]).unwrap();
     let text = Reloader::open(folder.path(), other).await.unwrap_err().to_string();
-    for part in [folder.path().to_str().unwrap(), "tls.crt expired at ", "tls.crt is not valid for other", "init-certs"] {
+    for part in [folder.path().to_str().unwrap(), "tls.crt expired at ", "tls.crt is not valid for other", "init-certs"]
+    {
         assert!(text.contains(part), "{text}");
     }
 }

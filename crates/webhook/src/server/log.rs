@@ -1,0 +1,42 @@
+//! One line a review.
+
+use std::time::Duration;
+
+use super::{Outcome, Reviewed};
+
+/// No more of a text that came with the review is logged, in bytes: Kubernetes' names have at most 253.
+const LONGEST_NAME: usize = 256;
+/// No more of a reason is logged, in bytes.
+const LONGEST_REASON: usize = 4096;
+
+/// Writes what became of a review: at `info` when the pod was changed, at `debug` when not, else at `warn`.
+pub(super) fn admission(reviewed: &Reviewed, duration: Duration) {
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "admission",
+                uid = cut(&reviewed.uid, LONGEST_NAME),
+                namespace = cut(&reviewed.namespace, LONGEST_NAME),
+                pod = cut(&reviewed.pod, LONGEST_NAME),
+                outcome = reviewed.outcome.name(),
+                managers = reviewed.managers.join(","),
+                duration_ms = duration.as_secs_f64() * 1e3,
+                dry_run = reviewed.dry_run,
+                reason = reviewed.reason.as_deref().map(|reason| cut(reason, LONGEST_REASON)),
+            )
+        };
+    }
+    match reviewed.outcome {
+        Outcome::Patched => line!(info),
+        Outcome::Unchanged => line!(debug),
+        Outcome::Refused400
+        | Outcome::Refused503
+        | Outcome::AdmittedUnserved
+        | Outcome::Malformed
+        | Outcome::Error => line!(warn),
+    }
+}
+
+fn cut(text: &str, longest: usize) -> &str {
+    &text[..text.floor_char_boundary(longest)]
+}

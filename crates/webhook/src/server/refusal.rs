@@ -1,0 +1,68 @@
+//! An AdmissionReview that refuses, for the cases where the reviewer gave no answer.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Outcome, Reviewed};
+
+/// The parts of an AdmissionReview that an answer needs; everything else is skipped.
+#[derive(Deserialize)]
+struct Asked<'a> {
+    #[serde(borrow, rename = "apiVersion")]
+    api_version: Cow<'a, str>,
+    #[serde(borrow)]
+    request: Request<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    uid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Refuses the review in `body` with `code`: 503 and 500 make Flyte ask again. Where no uid can be found there is
+/// nothing to refuse, and the HTTP answer has that status.
+pub(super) fn refuse(body: &[u8], code: StatusCode, outcome: Outcome, why: &'static str) -> Reviewed {
+    let asked = serde_json::from_slice::<Asked<'_>>(body).ok();
+    let (status, answer) = match &asked {
+        Some(asked) => (StatusCode::OK, review(asked, code, why)),
+        None => (code, format!("{why}\n").into_bytes()),
+    };
+    let request = asked.map(|asked| asked.request);
+    let text = |part: fn(&Request<'_>) -> String| request.as_ref().map(part).unwrap_or_default();
+    Reviewed {
+        body: answer,
+        status,
+        outcome,
+        managers: Vec::new(),
+        namespace: text(|request| request.namespace.to_string()),
+        pod: text(|request| request.name.to_string()),
+        uid: text(|request| request.uid.to_string()),
+        dry_run: request.as_ref().is_some_and(|request| request.dry_run),
+        reason: Some(why.to_owned()),
+    }
+}
+
+fn review(asked: &Asked<'_>, code: StatusCode, why: &str) -> Vec<u8> {
+    json!({
+        "apiVersion": asked.api_version,
+        "kind": "AdmissionReview",
+        "response": {
+            "uid": asked.request.uid,
+            "allowed": false,
+            "status": {"status": "Failure", "code": code.as_u16(), "message": why},
+        },
+    })
+    .to_string()
+    .into_bytes()
+}

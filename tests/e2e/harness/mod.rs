@@ -1,0 +1,18 @@
+//! What the tests share: the test bed, the program, a client, pods.
+
+pub(crate) mod api;
+pub(crate) mod bed;
+pub(crate) mod certs;
+pub(crate) mod identity;
+pub(crate) mod pod;
+pub(crate) mod program;
+pub(crate) mod review;
+pub(crate) mod wait;
+pub(crate) mod webhook;
+
+pub(crate) use api::Api;
+pub(crate) use bed::{Namespace, bed};
+pub(crate) use pod::{request, task_pod};
+pub(crate) use program::flyte_secrets;
+pub(crate) use wait::eventually;
+pub(crate) use webhook::{Setup, Webhook};

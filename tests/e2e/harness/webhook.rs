@@ -1,0 +1,253 @@
+//! The webhook as a process of its own, registered by URL for one namespace.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{json, Value};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::bed::{bed, logs};
+use super::program::{flyte_secrets, run_ok};
+use super::{eventually, task_pod, Namespace};
+
+/// What no log, error or metric may hold: every value that a test plants begins with it.
+pub(crate) const PLANTED: &str = "planted";
+
+/// How a webhook is configured; `Setup::default()` is the K8s manager in profile `flyte2`.
+pub(crate) struct Setup {
+    /// The `webhook` section, over what the harness needs itself.
+    pub(crate) webhook: Value,
+    /// The `secrets` section.
+    pub(crate) secrets: Value,
+    /// The webhook's own environment.
+    pub(crate) env: Vec<(String, String)>,
+    /// Instead of the admin's.
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::with(json!({"secretManagerTypes": ["K8s"]}))
+    }
+}
+
+impl Setup {
+    pub(crate) fn with(webhook: Value) -> Self {
+        Self { webhook, secrets: json!({}), env: Vec::new(), kubeconfig: None }
+    }
+}
+
+/// The Embedded manager over an encrypted file below the webhook's own folder, see [`Webhook::import`].
+pub(crate) fn local_store() -> Value {
+    json!({"type": "Local", "localConfig": {"file": "$HOME/secrets.age", "keyFile": "$HOME/key.txt"}})
+}
+
+/// A configured webhook; ended, and searched for planted values, when dropped.
+pub(crate) struct Webhook {
+    /// Of the configuration, of the Secret, and of the log.
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) port: u16,
+    pub(crate) metrics_port: u16,
+    pub(crate) log: PathBuf,
+    folder: TempDir,
+    env: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Webhook {
+    /// A running webhook that the API server already calls for the pods of `namespace`.
+    pub(crate) async fn start(namespace: &Namespace, setup: Setup) -> Self {
+        let mut webhook = Self::configure(&namespace.name, &namespace.name, setup);
+        webhook.init_certs().await;
+        webhook.spawn();
+        webhook.ready().await;
+        webhook.called(namespace).await;
+        webhook
+    }
+
+    /// The configuration of a webhook called `name` for the pods of `namespace`; nothing runs yet.
+    pub(crate) fn configure(name: &str, namespace: &str, setup: Setup) -> Self {
+        let folder = TempDir::with_prefix("fs-e2e-").unwrap();
+        let (port, metrics_port) = (free_port(), free_port());
+        let mut section = json!({
+            "serviceName": name,
+            "secretName": name,
+            "listenPort": port,
+            "metricsPort": metrics_port,
+            "cacheInvalidationPort": 0,
+            "url": format!("https://127.0.0.1:{port}"),
+            "certDir": folder.path().join("certs"),
+            "localCert": true,
+            "delivery": "PodSpec",
+            "accessPolicy": {"mode": "Off"},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        });
+        merge(&mut section, setup.webhook);
+        let config = json!({"logger": {"level": 5}, "webhook": section, "secrets": setup.secrets});
+        // JSON is YAML.
+        std::fs::write(folder.path().join("config.yaml"), serde_json::to_vec_pretty(&config).unwrap()).unwrap();
+        let mut env = setup.env;
+        let kubeconfig = setup.kubeconfig.unwrap_or_else(|| bed().kubeconfig.clone());
+        env.push(("KUBECONFIG".to_owned(), kubeconfig.to_str().unwrap().to_owned()));
+        env.push(("POD_NAMESPACE".to_owned(), namespace.to_owned()));
+        env.push(("HOME".to_owned(), folder.path().to_str().unwrap().to_owned()));
+        let log = logs().join(format!("{name}.log"));
+        Self { name: name.to_owned(), namespace: namespace.to_owned(), port, metrics_port, log, folder, env, child: None }
+    }
+
+    /// The program with this webhook's configuration and environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = flyte_secrets(arguments);
+        command.arg("--config").arg(self.folder.path().join("config.yaml"));
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The folder of the configuration, and of what else a test puts there.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn cert_dir(&self) -> PathBuf {
+        self.folder.path().join("certs")
+    }
+
+    /// The authority of the serving certificate, in PEM.
+    pub(crate) fn ca(&self) -> String {
+        std::fs::read_to_string(self.cert_dir().join("ca.crt")).unwrap()
+    }
+
+    /// Sets a variable of the process' environment, for what is started from now on.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(other, _)| other != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Puts values, by encoded id, into the Local store of the configuration.
+    pub(crate) async fn import(&self, values: &Value) {
+        let file = self.folder.path().join("values.json");
+        std::fs::write(&file, values.to_string()).unwrap();
+        let mut command = self.command(&["secret", "import"]);
+        command.arg("-f").arg(file);
+        run_ok(command).await;
+    }
+
+    pub(crate) async fn init_certs(&self) -> String {
+        run_ok(self.command(&["init-certs"])).await
+    }
+
+    /// Starts the process; `ready` tells when it serves.
+    pub(crate) fn spawn(&mut self) {
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let child = self.command(&["webhook"]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) async fn ready(&mut self) {
+        let end = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let answer = self.plain("/readyz").await;
+            if answer.as_ref().is_ok_and(|(status, _)| *status == 200) {
+                return;
+            }
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            let late = tokio::time::Instant::now() > end;
+            assert!(ended.is_none() && !late, "not ready: {answer:?}, ended: {ended:?}, log:\n{}", self.logged());
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the API server calls it: what was registered takes a moment to get there.
+    pub(crate) async fn called(&self, namespace: &Namespace) {
+        eventually("a call of the webhook", 20, || async {
+            // Nothing is asked for, so any webhook lets it pass.
+            namespace.try_pod(&task_pod("probe", &[])).await.map_err(|failure| failure.message)?;
+            match self.metric("admissions_total").await {
+                count if count > 0.0 => Ok(()),
+                _ => Err("no admission yet".to_owned()),
+            }
+        })
+        .await;
+    }
+
+    /// The sum of all samples of a metric, whatever its prefix and labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.plain("/metrics").await.unwrap();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let of_name = samples.filter(|line| line.split(['{', ' ']).next().is_some_and(|n| n.ends_with(name)));
+        of_name.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Status and body of a page of the plain port.
+    pub(crate) async fn plain(&self, path: &str) -> Result<(u16, String), String> {
+        let ask = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.metrics_port)).await?;
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            std::io::Result::Ok(answer)
+        };
+        let limit = std::time::Duration::from_secs(5);
+        let answer = tokio::time::timeout(limit, ask).await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
+        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("no status line")?;
+        let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
+        Ok((status, body.to_owned()))
+    }
+
+    /// Everything it has written to standard output and standard error.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let id = self.child.as_ref().and_then(Child::id).expect("the webhook has ended");
+        assert!(std::process::Command::new("kill").arg(id.to_string()).status().unwrap().success());
+    }
+
+    /// Waits for the end, at most 30 seconds.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("the webhook was started");
+        let limit = std::time::Duration::from_secs(30);
+        tokio::time::timeout(limit, child.wait()).await.expect("the webhook does not end").unwrap()
+    }
+
+    /// The path of its MutatingWebhookConfiguration.
+    pub(crate) fn registration(&self) -> String {
+        format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{}", self.name)
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        // The child is killed with its handle.
+        drop(self.child.take());
+        if !std::thread::panicking() {
+            assert!(!self.logged().contains(PLANTED), "a secret value is in {}", self.log.display());
+        }
+    }
+}
+
+/// Puts the members of `over` into `under`, objects member by member.
+pub(crate) fn merge(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (name, value) in over {
+                merge(under.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,15 @@
+//! End to end: the built program with a real API server, a real kubelet and Flyte's own SDK.
+//!
+//! Every test runs its own webhook for its own namespace, so they can run side by side.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod harness;
+
+mod certificates;
+mod golden_pods;
+mod kubelet;
+mod lifecycle;
+mod pods;
+mod registration;
+mod reinvocation;
+mod secrecy;
