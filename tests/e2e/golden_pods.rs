@@ -75,14 +75,10 @@ async fn webhook_of(served: &Namespace, case: &Value) -> Webhook {
     merge(&mut section, case["config"].clone());
     let mut setup = Setup::with(section);
     setup.env = members(&case["env"]).map(|(name, value)| (name.clone(), text(value))).collect();
-    setup.secrets = json!({"secrets-prefix": "$HOME/secrets"});
-    if let Value::Object(_) = case["secrets_config"] {
-        merge(&mut setup.secrets, case["secrets_config"].clone());
-    }
+    setup.secrets = json!(members(&case["secrets_config"]).collect::<BTreeMap<_, _>>());
     let mut webhook = Webhook::configure(&served.name, &served.name, setup);
     for (path, content) in members(&case["files"]) {
-        let relative = path.trim_start_matches("/etc/secrets").trim_start_matches('/');
-        let file = webhook.folder().join("secrets").join(relative);
+        let file = webhook.secrets_prefix().join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text(content)).unwrap();
     }

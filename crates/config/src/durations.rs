@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for text in ["", "30", "s", ".s", "1d", "1 s", "-1s", "1s-", "30S", "1.2.3s", "99999999999999999999h", "9999999h"] {
+        for text in
+            ["", "30", "s", ".s", "1d", "1 s", "-1s", "1s-", "30S", "1.2.3s", "99999999999999999999h", "9999999h"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -151,7 +151,7 @@ pub(crate) const KEYS: &[Key] = &[
     row("secret.server.host", Kind::Text, Is("0.0.0.0"), Flyte2, "The address of the Secret service."),
     row("secret.server.port", Kind::Port, Is("8093"), Flyte2, "The port of the Secret service."),
     row("secret.webhookURL", Kind::Text, Is("http://localhost:9444"), Flyte2, "Where the Secret service invalidates caches; every address of the host."),
-    row("secret.kubernetes.namespace", Kind::Name, Unset, Flyte2, "The namespace in which the Secret service stores; the K8s manager hands nothing stored there out."),
+    row("secret.kubernetes.namespace", Kind::OptionalName, Unset, Flyte2, "The namespace in which the Secret service stores; the K8s manager hands nothing stored there out."),
     row("secret.kubernetes.qps", Kind::Count, Unset, Flyte2, "Requests a second of the Secret service to the API server."),
     row("secret.kubernetes.burst", Kind::Count, Unset, Flyte2, "Requests that may exceed `qps` at once."),
     row("secret.kubernetes.timeout", Kind::Duration, Unset, Flyte2, "How long one request of the Secret service to the API server may take."),

@@ -48,6 +48,3 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigErrors> {
     let files = files::read(&inputs.files, &mut errors);
     resolve::resolve(&files, inputs, errors)
 }
-
-#[cfg(test)]
-mod tests;

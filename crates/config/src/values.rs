@@ -47,7 +47,8 @@ pub(crate) fn merge(members: &mut Vec<Member>, over: Vec<Member>, case_sensitive
     let same = |one: &str, other: &str| if case_sensitive { one == other } else { one.eq_ignore_ascii_case(other) };
     for new in over {
         let known = members.iter_mut().find(|member| {
-            member.path.len() == new.path.len() && member.path.iter().zip(&new.path).all(|(one, other)| same(one, other))
+            member.path.len() == new.path.len()
+                && member.path.iter().zip(&new.path).all(|(one, other)| same(one, other))
         });
         match known {
             Some(member) => (member.value, member.origin) = (new.value, new.origin),

@@ -2,4 +2,6 @@
 
 pub mod certificates;
 pub mod kubernetes;
+pub mod metrics;
 pub mod registration;
+pub mod server;

@@ -44,7 +44,7 @@ impl Setup {
 
 /// The Embedded manager over an encrypted file below the webhook's own folder, see [`Webhook::import`].
 pub(crate) fn local_store() -> Value {
-    json!({"type": "Local", "localConfig": {"file": "$HOME/secrets.age", "keyFile": "$HOME/key.txt"}})
+    json!({"type": "Local"})
 }
 
 /// A configured webhook; ended, and searched for planted values, when dropped.
@@ -86,10 +86,15 @@ impl Webhook {
             "localCert": true,
             "delivery": "PodSpec",
             "accessPolicy": {"mode": "Off"},
+            "embeddedSecretManagerConfig": {
+                "localConfig": {"file": folder.path().join("secrets.age"), "keyFile": folder.path().join("key.txt")},
+            },
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
         });
         merge(&mut section, setup.webhook);
-        let config = json!({"logger": {"level": 5}, "webhook": section, "secrets": setup.secrets});
+        let mut secrets = json!({"secrets-prefix": folder.path().join("secrets")});
+        merge(&mut secrets, setup.secrets);
+        let config = json!({"logger": {"level": 5}, "webhook": section, "secrets": secrets});
         // JSON is YAML.
         std::fs::write(folder.path().join("config.yaml"), serde_json::to_vec_pretty(&config).unwrap()).unwrap();
         let mut env = setup.env;
@@ -112,6 +117,16 @@ impl Webhook {
     /// The folder of the configuration, and of what else a test puts there.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the Global manager looks for files.
+    pub(crate) fn secrets_prefix(&self) -> PathBuf {
+        self.folder.path().join("secrets")
+    }
+
+    /// The file of the Local store.
+    pub(crate) fn local_file(&self) -> PathBuf {
+        self.folder.path().join("secrets.age")
     }
 
     pub(crate) fn cert_dir(&self) -> PathBuf {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use data_encoding::{BASE64, Encoding};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use zeroize::Zeroizing;
@@ -42,15 +42,15 @@ static LENIENT_BASE64: LazyLock<Encoding> = LazyLock::new(|| {
 #[must_use]
 pub fn encode_value(value: &SecretValue) -> SecretString {
     let (kind, text) = match value {
-        SecretValue::Text(_) => ("STRING", Zeroizing::new(value.expose_text().unwrap_or_default().to_owned())),
-        SecretValue::Binary(_) => ("BINARY", Zeroizing::new(BASE64.encode(value.expose_bytes()))),
+        SecretValue::Text(text) => ("STRING", Zeroizing::new(text.expose_secret().to_owned())),
+        SecretValue::Binary(bytes) => ("BINARY", Zeroizing::new(BASE64.encode(bytes.expose_secret()))),
     };
     // Large enough for any escaping, so that no copy is left behind by growing.
-    let mut document = String::with_capacity(text.len() * 6 + 32);
+    let mut document = Zeroizing::new(String::with_capacity(text.len() * 6 + 32));
     document.extend(["{\"type\":\"", kind, "\",\"value\":\""]);
     text.chars().for_each(|c| escape(&mut document, c));
     document.push_str("\"}");
-    SecretString::from(document)
+    SecretString::from(document.as_str())
 }
 
 /// JSON as Go's `encoding/json` writes it: also escapes what HTML or JavaScript could misread.
@@ -84,14 +84,14 @@ pub fn decode_value(stored: &str) -> Result<SecretValue, AzureValueError> {
     let Envelope { kind, value } = envelope.unwrap_or_default();
     match kind {
         Kind::String => Ok(SecretValue::Text(SecretString::from(value.as_str()))),
-        Kind::Binary => Ok(SecretValue::binary(decode_base64(&value)?)),
+        Kind::Binary => Ok(SecretValue::Binary(SecretSlice::from(decode_base64(&value)?.to_vec()))),
     }
 }
 
-fn decode_base64(text: &str) -> Result<Vec<u8>, AzureValueError> {
+fn decode_base64(text: &str) -> Result<Zeroizing<Vec<u8>>, AzureValueError> {
     // The library also takes several padded texts in a row.
     let padding_inside = text.trim_end_matches(['=', '\r', '\n']).contains('=');
-    let decoded = LENIENT_BASE64.decode(text.as_bytes()).map_err(|_| AzureValueError::Base64)?;
+    let decoded = LENIENT_BASE64.decode(text.as_bytes()).map(Zeroizing::new).map_err(|_| AzureValueError::Base64)?;
     if padding_inside { Err(AzureValueError::Base64) } else { Ok(decoded) }
 }
 
@@ -186,8 +186,6 @@ impl Visitor<'_> for MemberVisitor {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]
@@ -207,7 +205,7 @@ mod tests {
 
     #[test]
     fn binary_is_base64_with_padding_and_nothing_behind_it() {
-        let bytes = |text: &str| decode_base64(text).ok();
+        let bytes = |text: &str| decode_base64(text).ok().map(|bytes| bytes.to_vec());
         assert_eq!(bytes("AA==\r\n"), Some(vec![0]));
         assert_eq!(bytes("A\nB="), None);
         assert_eq!(bytes("AB=="), Some(vec![0]));

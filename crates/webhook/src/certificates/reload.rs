@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -12,6 +12,11 @@ use super::inspect::{Inspected, Problem, inspect, sentences};
 use super::key_pair::KeyPairPem;
 use super::names::CertificateNames;
 use super::resolver::CertificateResolver;
+
+/// How long the API server is given to trust a new CA before a certificate of it is served.
+const HANDOVER: Duration = Duration::from_secs(2);
+/// How long the CA before stays trusted. The kubelet brings a changed Secret to every replica within about two minutes.
+const RETIREMENT: Duration = Duration::from_secs(10 * 60);
 
 /// Why the files in `webhook.certDir` cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +51,10 @@ pub struct Reloader {
     folder: PathBuf,
     names: CertificateNames,
     resolver: Arc<CertificateResolver>,
-    ca_bundle: watch::Sender<Option<String>>,
+    trusted: Trusted,
     served: Fingerprint,
     refused: Option<Refusal>,
+    handover: Duration,
 }
 
 /// Why the files are not served, and whether the log says so already.
@@ -73,9 +79,10 @@ impl Reloader {
             folder: folder.to_owned(),
             names,
             resolver: Arc::new(resolver),
-            ca_bundle: watch::Sender::new(pair.ca_crt),
+            trusted: Trusted::new(pair.ca_crt),
             served,
             refused: None,
+            handover: HANDOVER,
         })
     }
 
@@ -86,14 +93,17 @@ impl Reloader {
     }
 
     /// The CA's certificates in PEM that the API server shall trust, now and whenever they change; `None`
-    /// without `ca.crt`.
+    /// without `ca.crt`. For ten minutes after a change the old CA stands behind the new one, because other replicas
+    /// see their files change up to a minute or two earlier or later.
     #[must_use]
     pub fn ca_bundle(&self) -> watch::Receiver<Option<String>> {
-        self.ca_bundle.subscribe()
+        self.trusted.bundle.subscribe()
     }
 
-    /// Looks at the files once. As long as they are the same, only their metadata is read.
+    /// Looks at the files once. As long as they are the same, only their metadata is read. With a new CA this takes two seconds,
+    /// in which the API server learns to trust it before we use it.
     pub async fn look(&mut self) -> Looked {
+        self.trusted.retire(Instant::now());
         let found = Fingerprint::look(&self.folder).await;
         if found == self.served {
             self.refused = None;
@@ -133,17 +143,57 @@ impl Reloader {
         }
     }
 
-    async fn replace(&self) -> Result<(), ReloadError> {
+    async fn replace(&mut self) -> Result<(), ReloadError> {
         let (pair, inspected) = load_good(&self.folder, &self.names).await?;
+        if self.trusted.change(&pair.ca_crt, Instant::now()) {
+            tokio::time::sleep(self.handover).await;
+        }
         self.resolver.replace(&pair, inspected).map_err(|problem| bad(&self.folder, vec![problem]))?;
         tracing::info!(not_after = %inspected.not_after, "serving certificate replaced");
         warn_if_soon(&self.folder, inspected);
-        self.ca_bundle.send_if_modified(|bundle| {
-            let changed = *bundle != pair.ca_crt;
-            *bundle = pair.ca_crt;
-            changed
-        });
         Ok(())
+    }
+}
+
+/// The CAs that the API server shall trust: the current one and, for a while, the one before.
+#[derive(Debug)]
+struct Trusted {
+    current: Option<String>,
+    retiring: Option<(String, Instant)>,
+    bundle: watch::Sender<Option<String>>,
+}
+
+impl Trusted {
+    fn new(current: Option<String>) -> Self {
+        Self { bundle: watch::Sender::new(current.clone()), current, retiring: None }
+    }
+
+    /// Takes the CA of a new pair; whether it is another one.
+    fn change(&mut self, ca_crt: &Option<String>, now: Instant) -> bool {
+        if self.current == *ca_crt {
+            return false;
+        }
+        let old = std::mem::replace(&mut self.current, ca_crt.clone());
+        self.retiring = old.map(|old| (old, now + RETIREMENT));
+        self.publish();
+        true
+    }
+
+    /// Drops the old CA when its time has come.
+    fn retire(&mut self, now: Instant) {
+        if self.retiring.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.retiring = None;
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        let bundle = self.current.as_ref().map(|current| match &self.retiring {
+            // A line end more than needed does no harm between certificates.
+            Some((old, _)) => format!("{current}\n{old}"),
+            None => current.clone(),
+        });
+        self.bundle.send_replace(bundle);
     }
 }
 

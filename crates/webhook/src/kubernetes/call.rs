@@ -96,6 +96,7 @@ impl Object {
             kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
                 (ApiErrorKind::Malformed, "the answer is no such object".to_owned())
             }
+            kube::Error::Service(cause) => (ApiErrorKind::Unreachable, shortened(&with_causes(cause.as_ref()))),
             other => (ApiErrorKind::Unreachable, shortened(&with_causes(other))),
         };
         let verb = if kind == ApiErrorKind::Forbidden { missing_verb(&message).unwrap_or(verb) } else { verb };

@@ -34,7 +34,7 @@ pub async fn apply(
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Strategic(patch);
         let removed = object.call(Verb::Patch, configurations.patch(&settings.name, &params, &patch)).await;
-        // Another replica may just do the same.
+        // If it was deleted meanwhile, there is nothing to remove.
         if let Err(error) = removed
             && error.kind != ApiErrorKind::NotFound
         {

@@ -44,7 +44,7 @@ pub trait Reviewer: Send + Sync + 'static {
 /// The answer to a review, and what is worth counting and logging about it.
 #[derive(Clone, Debug)]
 pub struct Reviewed {
-    /// The AdmissionReview with the response, as JSON.
+    /// The AdmissionReview with the response, as JSON; a sentence when `status` is not 200.
     pub body: Vec<u8>,
     /// 200, or 400 for bytes that are no review.
     pub status: http::StatusCode,

@@ -133,7 +133,9 @@ impl Admissions {
 }
 
 fn response(reviewed: Reviewed) -> Response {
-    (reviewed.status, [(header::CONTENT_TYPE, "application/json")], reviewed.body).into_response()
+    // What is no AdmissionReview is a sentence for whoever sent it.
+    let content_type = if reviewed.status == StatusCode::OK { "application/json" } else { "text/plain; charset=utf-8" };
+    (reviewed.status, [(header::CONTENT_TYPE, content_type)], reviewed.body).into_response()
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

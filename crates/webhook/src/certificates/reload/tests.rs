@@ -22,7 +22,9 @@ fn expired() -> KeyPairPem {
 async fn opened(folder: &Path) -> (Reloader, KeyPairPem) {
     let pair = pair();
     write(folder, &pair).await.unwrap();
-    (Reloader::open(folder, names()).await.unwrap(), pair)
+    let mut reloader = Reloader::open(folder, names()).await.unwrap();
+    reloader.handover = Duration::ZERO;
+    (reloader, pair)
 }
 
 #[tokio::test]
@@ -46,7 +48,7 @@ async fn a_new_pair_is_served_and_its_ca_is_published() {
     let before = reloader.resolver().not_after();
     assert!(matches!(reloader.look().await, Looked::Replaced));
     assert!(ca_bundle.has_changed().unwrap());
-    assert_eq!(*ca_bundle.borrow_and_update(), new.ca_crt);
+    assert!(ca_bundle.borrow_and_update().as_ref().unwrap().starts_with(&new.ca_crt.unwrap()));
     assert!(reloader.resolver().not_after() > before);
     assert!(matches!(reloader.look().await, Looked::Unchanged));
 }
@@ -117,9 +119,62 @@ async fn the_running_task_sees_a_change_by_itself() {
     let task = tokio::spawn(reloader.run(Duration::from_millis(5)));
     let new = pair();
     write(folder.path(), &new).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(10), ca_bundle.wait_for(|bundle| *bundle == new.ca_crt))
-        .await
-        .unwrap()
-        .unwrap();
+    let new = new.ca_crt.unwrap();
+    let seen = ca_bundle.wait_for(|bundle| bundle.as_ref().is_some_and(|bundle| bundle.starts_with(&new)));
+    tokio::time::timeout(Duration::from_secs(10), seen).await.unwrap().unwrap();
     task.abort();
+}
+
+#[tokio::test]
+async fn a_new_ca_is_published_before_a_certificate_of_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut reloader, _) = opened(folder.path()).await;
+    reloader.handover = Duration::from_secs(3600);
+    let (resolver, ca_bundle) = (reloader.resolver(), reloader.ca_bundle());
+    let not_after = resolver.not_after();
+    write(folder.path(), &pair_made_at(SystemTime::now() + Duration::from_secs(60))).await.unwrap();
+    let task = tokio::spawn(async move { reloader.look().await });
+    let published = async {
+        while !ca_bundle.has_changed().unwrap() {
+            tokio::time::sleep(Duration::from_millis(1)).await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), published).await.unwrap();
+    assert_eq!(resolver.not_after(), not_after);
+    task.abort();
+}
+
+#[tokio::test]
+async fn both_cas_can_be_read_from_the_bundle_while_one_retires() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut reloader, old) = opened(folder.path()).await;
+    let new = pair();
+    write(folder.path(), &new).await.unwrap();
+    assert!(matches!(reloader.look().await, Looked::Replaced));
+    let ca_crt = reloader.ca_bundle().borrow().clone();
+    assert_eq!(KeyPairPem { ca_crt: ca_crt.clone(), ..new.clone() }.authorities().unwrap().len(), 2);
+    for served in [old, new] {
+        inspect(&KeyPairPem { ca_crt: ca_crt.clone(), ..served }, &names(), SystemTime::now()).unwrap();
+    }
+}
+
+#[test]
+fn the_ca_before_is_trusted_for_ten_minutes_more_and_only_the_last_one() {
+    let ca = |name: &str| Some(name.to_owned());
+    let mut trusted = Trusted::new(ca("A"));
+    let mut bundle = trusted.bundle.subscribe();
+    let start = Instant::now();
+    assert!(!trusted.change(&ca("A"), start));
+    assert!(!bundle.has_changed().unwrap());
+
+    assert!(trusted.change(&ca("B"), start));
+    assert_eq!(*bundle.borrow_and_update(), ca("B\nA"));
+    assert!(trusted.change(&ca("C"), start + Duration::from_secs(60)));
+    assert_eq!(*bundle.borrow_and_update(), ca("C\nB"));
+    trusted.retire(start + Duration::from_secs(659));
+    assert!(!bundle.has_changed().unwrap());
+    trusted.retire(start + Duration::from_secs(660));
+    assert_eq!(*bundle.borrow_and_update(), ca("C"));
+    trusted.retire(start + Duration::from_secs(10_000));
+    assert!(!bundle.has_changed().unwrap());
 }

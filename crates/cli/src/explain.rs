@@ -1,0 +1,191 @@
+//! `explain`: for each request what was decoded, what every manager answered and why, and what the
+//! task will see. Names only, never a value.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use flyte_secrets_core::annotations;
+use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
+use flyte_secrets_webhook::admission::{Admission, Decision, Handled, Outcome};
+use serde::Serialize;
+
+use crate::Failed;
+use crate::args::{ConfigArgs, ExplainArgs, TextOutput};
+use crate::offline::{Decided, Offline, read_documents};
+use crate::output::{print, print_json};
+use crate::setup::Surroundings;
+
+#[derive(Serialize)]
+struct Explained {
+    object: String,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    requests: Vec<ExplainedRequest>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ExplainedRequest {
+    annotation: String,
+    request: String,
+    text: String,
+    managers: Vec<ExplainedAttempt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<&'static str>,
+    variables: Vec<Seen>,
+    files: Vec<Seen>,
+}
+
+#[derive(Serialize)]
+struct ExplainedAttempt {
+    manager: &'static str,
+    answer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+/// Something that the task will see, and what it holds.
+#[derive(Serialize)]
+struct Seen {
+    name: String,
+    holds: String,
+}
+
+pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: &ExplainArgs) -> Result<(), Failed> {
+    let as_json = args.output == TextOutput::Json;
+    let offline = Offline::new(surroundings, config, &args.offline, as_json)?;
+    let mut explained = Vec::new();
+    for document in read_documents(&args.offline.files)? {
+        explained.extend(offline.decide(&document).await?.into_iter().map(explain));
+    }
+    if explained.is_empty() {
+        return Err(anyhow::anyhow!("there is no pod and no pod template in this input").into());
+    }
+    if as_json { print_json(&explained) } else { print(&explained.iter().map(text).collect::<String>()) }?;
+    if explained.iter().any(|one| one.decision == "refused") { Err(Failed::Refused) } else { Ok(()) }
+}
+
+fn explain(decided: Decided) -> Explained {
+    let object = decided.place.title;
+    let Some(Admission { decision, handled, warnings }) = decided.admission else {
+        let message = "it has no label inject-flyte-secrets: \"true\", so the API server does not ask the webhook \
+                       (--ignore-label goes on)";
+        return Explained {
+            object,
+            decision: "not asked",
+            code: None,
+            message: Some(message.to_owned()),
+            requests: Vec::new(),
+            warnings: Vec::new(),
+        };
+    };
+    let (decision, refusal) = match decision {
+        Decision::Unchanged => ("unchanged", None),
+        Decision::Patched(_) => ("patched", None),
+        Decision::Refused(refusal) => ("refused", Some(refusal)),
+        Decision::Unserved(refusal) => ("admitted unchanged", Some(refusal)),
+    };
+    Explained {
+        object,
+        decision,
+        code: refusal.as_ref().map(|refusal| refusal.code.number()),
+        message: refusal.map(|refusal| refusal.message),
+        requests: handled.into_iter().map(request).collect(),
+        warnings,
+    }
+}
+
+fn request(Handled { request, attempts, served }: Handled) -> ExplainedRequest {
+    let managers = attempts
+        .into_iter()
+        .map(|attempt| {
+            let (answer, why) = match attempt.outcome {
+                Outcome::Serves => ("serves it", None),
+                Outcome::Declines(why) => ("declines", Some(why)),
+                Outcome::Fails(why) => ("fails", Some(why)),
+            };
+            ExplainedAttempt { manager: attempt.manager.name(), answer, why }
+        })
+        .collect();
+    let injection = served.as_ref().map(|(_, injection)| injection);
+    ExplainedRequest {
+        annotation: request.annotation,
+        text: annotations::text(&request.secret),
+        request: request.secret.to_string(),
+        managers,
+        served_by: served.as_ref().map(|(manager, _)| manager.name()),
+        delivery: injection.map(delivery),
+        variables: injection.map(variables).unwrap_or_default(),
+        files: injection.map(files).unwrap_or_default(),
+    }
+}
+
+/// How the value gets into the container.
+fn delivery(injection: &Injection) -> &'static str {
+    match (&injection.fetch, injection.annotations.is_empty()) {
+        (Some(Fetch::Own(_)), _) => "a fetch container, as the pod's own identity",
+        (Some(Fetch::Line(_)), _) => "PodSpec: the value stands in the pod's writer container",
+        (None, false) => "the Vault agent injector, by annotations",
+        (None, true) if injection.env.iter().any(|variable| matches!(variable.source, EnvSource::Secret(_))) => {
+            "PodSpec: the value stands in the pod"
+        }
+        (None, true) => "a reference to a Kubernetes Secret",
+    }
+}
+
+fn variables(injection: &Injection) -> Vec<Seen> {
+    let first = match &injection.fetch {
+        Some(Fetch::Line(line)) => line.first.as_slice(),
+        _ => &[],
+    };
+    let seen = |variable: &flyte_secrets_core::injection::EnvVar| Seen {
+        name: variable.name.clone(),
+        holds: match &variable.source {
+            EnvSource::Text(text) => format!("{text:?}"),
+            EnvSource::Secret(_) => "the value".to_owned(),
+            EnvSource::SecretKeyRef { name, key } => format!("the value, key {key:?} of the Secret {name:?}"),
+        },
+    };
+    first.iter().chain(&injection.env).map(seen).collect()
+}
+
+fn files(injection: &Injection) -> Vec<Seen> {
+    injection.files.iter().map(|file| Seen { name: file.path.clone(), holds: file.source.clone() }).collect()
+}
+
+fn text(explained: &Explained) -> String {
+    let mut text = format!("{}: {}\n", explained.object, explained.decision);
+    for request in &explained.requests {
+        let _ = writeln!(text, "  {}  [{}]", request.annotation, request.request);
+        for ExplainedAttempt { manager, answer, why } in &request.managers {
+            let _ = match why {
+                Some(why) => writeln!(text, "    {manager:<9}{answer}: {why}"),
+                None => writeln!(text, "    {manager:<9}{answer}"),
+            };
+        }
+        if let Some(delivery) = request.delivery {
+            let _ = writeln!(text, "    delivery  {delivery}");
+        }
+        for Seen { name, holds } in &request.variables {
+            let _ = writeln!(text, "    variable  {name} = {holds}");
+        }
+        for Seen { name, holds } in &request.files {
+            let _ = writeln!(text, "    file      {name} = {holds}");
+        }
+    }
+    for warning in &explained.warnings {
+        let _ = writeln!(text, "  warning: {warning}");
+    }
+    if let Some(message) = &explained.message {
+        let code = explained.code.map(|code| format!("{code}: ")).unwrap_or_default();
+        let _ = writeln!(text, "  {code}{message}");
+    }
+    text
+}

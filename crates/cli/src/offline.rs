@@ -1,0 +1,113 @@
+//! What `inject` and `explain` share: pods of documents through the webhook's own code, without a cluster.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE};
+use flyte_secrets_core::outline::PodOutline;
+use flyte_secrets_core::Settings;
+use flyte_secrets_stores::values::Values;
+use flyte_secrets_webhook::admission::{Admission, Sources, Variables, admit};
+use serde_json::Value;
+
+use crate::Failed;
+use crate::args::{ConfigArgs, OfflineArgs};
+use crate::documents::{self, Document, PodPlace};
+use crate::setup::{Surroundings, tell_warnings};
+
+/// Nothing here waits for anything but this computer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything that a decision depends on.
+pub(crate) struct Offline {
+    settings: Settings,
+    sources: Sources,
+    namespace: String,
+    ignore_label: bool,
+}
+
+/// A pod of a document and what becomes of it.
+pub(crate) struct Decided {
+    /// The pod, or the pod template.
+    pub(crate) place: PodPlace,
+    /// The pod as it was.
+    pub(crate) before: Value,
+    /// What becomes of it; nothing where the API server would not ask.
+    pub(crate) admission: Option<Admission>,
+}
+
+impl Offline {
+    pub(crate) fn new(
+        surroundings: &Surroundings,
+        config: &ConfigArgs,
+        args: &OfflineArgs,
+        as_json: bool,
+    ) -> Result<Self, Failed> {
+        let loaded = surroundings.load_offline(config)?;
+        tell_warnings(&loaded, as_json);
+        let mut settings = loaded.config.injection;
+        if let Some(folder) = &args.secrets_prefix {
+            settings.global.secrets_prefix.clone_from(folder);
+        }
+        let variables = args
+            .env
+            .iter()
+            .map(|pair| match pair.split_once('=') {
+                Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+                None => Err(anyhow!("--env {pair:?}: write NAME=VALUE")),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let values = match &args.values {
+            Some(path) => Values::parse(&documents::read_input(path)?).with_context(|| path.display().to_string())?,
+            None => Values::default(),
+        };
+        let variables = Variables::new(variables, &settings.global.env_prefix);
+        let sources = Sources { variables, stores: vec![Arc::new(values)] };
+        Ok(Self { settings, sources, namespace: args.namespace.clone(), ignore_label: args.ignore_label })
+    }
+
+    /// Decides about every pod of a document.
+    pub(crate) async fn decide(&self, document: &Document) -> Result<Vec<Decided>> {
+        let mut decided = Vec::new();
+        for place in documents::pods(&document.value, &self.namespace) {
+            let before = document.value.pointer(&place.pointer).cloned().unwrap_or_default();
+            let admission = if self.ignore_label || is_labelled(&before) {
+                Some(self.admit(&place, &before).await?)
+            } else {
+                None
+            };
+            decided.push(Decided { place, before, admission });
+        }
+        Ok(decided)
+    }
+
+    async fn admit(&self, place: &PodPlace, pod: &Value) -> Result<Admission> {
+        let bytes = serde_json::to_vec(pod)?;
+        let outline = PodOutline::parse(&bytes).with_context(|| format!("{} is no pod that can be read", place.title))?;
+        let namespace = if outline.metadata.namespace.is_empty() { &place.namespace } else { &*outline.metadata.namespace };
+        Ok(admit(&self.settings, &self.sources, &outline, namespace, Instant::now() + PATIENCE).await)
+    }
+}
+
+/// Whether the API server would send the pod to the webhook.
+fn is_labelled(pod: &Value) -> bool {
+    pod["metadata"]["labels"][LABEL] == LABEL_VALUE
+}
+
+/// Reads all documents of all files.
+pub(crate) fn read_documents(files: &[std::path::PathBuf]) -> Result<Vec<Document>> {
+    let mut all = Vec::new();
+    for path in files {
+        all.extend(documents::parse(path, &documents::read_input(path)?)?);
+    }
+    if all.is_empty() {
+        bail!("there is no document in {}", files.iter().map(|path| display(path)).collect::<Vec<_>>().join(", "));
+    }
+    Ok(all)
+}
+
+fn display(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}

@@ -1,0 +1,122 @@
+//! The configuration of a command, from its arguments.
+
+use flyte_secrets_config::{Inputs, Loaded, load};
+use flyte_secrets_core::Profile;
+
+use crate::Failed;
+use crate::args::ConfigArgs;
+use crate::output::Message;
+
+/// Flags that name a setting, `--webhook.certDir=…`, apart from all other arguments.
+#[derive(Debug, Default)]
+pub(crate) struct SplitArguments {
+    /// For the command line's parser.
+    pub(crate) rest: Vec<String>,
+    /// Settings: key and value.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+/// Takes settings out of the arguments: any long flag with a dot in its name. A flag without `=` takes
+/// the next argument, or is `true` where that is a flag, as Go's flags do.
+pub(crate) fn split_arguments(arguments: impl IntoIterator<Item = String>) -> SplitArguments {
+    let mut split = SplitArguments::default();
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(argument) = arguments.next() {
+        let setting = argument.strip_prefix("--").filter(|flag| {
+            let name = flag.split('=').next().unwrap_or_default();
+            name.contains('.') && !name.starts_with('.')
+        });
+        let Some(flag) = setting else {
+            let last = argument == "--";
+            split.rest.push(argument);
+            if last {
+                break;
+            }
+            continue;
+        };
+        let (key, value) = match flag.split_once('=') {
+            Some((key, value)) => (key.to_owned(), value.to_owned()),
+            None => {
+                let value = arguments.next_if(|next| !next.starts_with('-')).unwrap_or_else(|| "true".to_owned());
+                (flag.to_owned(), value)
+            }
+        };
+        split.settings.push((key, value));
+    }
+    split.rest.extend(arguments);
+    split
+}
+
+/// Where settings come from besides files.
+pub(crate) struct Surroundings {
+    /// Settings given as flags.
+    pub(crate) flags: Vec<(String, String)>,
+    /// The profile that the program's name stands for.
+    pub(crate) implied_profile: Option<Profile>,
+}
+
+impl Surroundings {
+    /// Loads the configuration of a command that runs beside others on a machine.
+    pub(crate) fn load(&self, args: &ConfigArgs) -> Result<Loaded, Failed> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        self.load_with(args, environment)
+    }
+
+    /// Loads the configuration of a command that reads nothing but what it is given.
+    pub(crate) fn load_offline(&self, args: &ConfigArgs) -> Result<Loaded, Failed> {
+        self.load_with(args, Vec::new())
+    }
+
+    fn load_with(&self, args: &ConfigArgs, environment: Vec<(String, String)>) -> Result<Loaded, Failed> {
+        let mut flags = self.flags.clone();
+        if let Some(profile) = args.profile.map(Profile::from) {
+            let name = match profile {
+                Profile::Flyte1 => "flyte1",
+                Profile::Flyte2 => "flyte2",
+            };
+            flags.push(("webhook.profile".to_owned(), name.to_owned()));
+        }
+        let inputs = Inputs { files: args.files.clone(), flags, environment, implied_profile: self.implied_profile };
+        load(&inputs).map_err(|errors| Failed::Config(Box::new(errors)))
+    }
+}
+
+/// Tells a configuration's warnings.
+pub(crate) fn tell_warnings(loaded: &Loaded, as_json: bool) {
+    for message in &loaded.warnings {
+        Message::Warning { message }.tell(as_json);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(arguments: &[&str]) -> SplitArguments {
+        split_arguments(arguments.iter().map(|&argument| argument.to_owned()))
+    }
+
+    #[test]
+    fn settings_are_told_from_other_flags_by_their_dot() {
+        let ours = split(&["x", "webhook", "--webhook.certDir=/a=b", "--config", "f.yaml", "--once"]);
+        assert_eq!(ours.rest, ["x", "webhook", "--config", "f.yaml", "--once"]);
+        assert_eq!(ours.settings, [("webhook.certDir".to_owned(), "/a=b".to_owned())]);
+    }
+
+    #[test]
+    fn a_setting_takes_the_next_argument_or_is_true() {
+        let ours = split(&["x", "--webhook.listenPort", "1", "--webhook.localCert", "--config=f"]);
+        assert_eq!(ours.rest, ["x", "--config=f"]);
+        assert_eq!(ours.settings[0].1, "1");
+        assert_eq!(ours.settings[1].1, "true");
+    }
+
+    #[test]
+    fn nothing_behind_two_dashes_is_a_setting() {
+        let ours = split(&["x", "--", "--webhook.certDir=a"]);
+        assert_eq!(ours.rest, ["x", "--", "--webhook.certDir=a"]);
+        assert!(ours.settings.is_empty());
+    }
+}

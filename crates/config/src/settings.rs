@@ -1,0 +1,165 @@
+//! The configuration as typed settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flyte_secrets_core::Settings;
+use serde::{Deserialize, Serialize};
+
+use crate::origin::Origin;
+
+/// What [`load`](crate::load) returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// Every key with its value and where that came from, in the order of the reference.
+    pub effective: Vec<Effective>,
+    /// What is accepted but probably not meant, ready to be logged.
+    pub warnings: Vec<String>,
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// The full key; for a structure, that of a member (`webhook.awsSecretManager.resources.limits.cpu`).
+    pub key: String,
+    /// The value as JSON, which is YAML too; `null` where there is none.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// All settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What the injectors and the merge need.
+    pub injection: Settings,
+    /// The server, its certificates and its registration.
+    pub webhook: WebhookSettings,
+    /// The store of the Embedded manager.
+    pub store: StoreSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+/// `webhook`, as far as the server, its certificates and its registration are concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebhookSettings {
+    /// `certDir`: the folder of `ca.crt`, `tls.crt` and `tls.key`, variables replaced.
+    pub cert_dir: PathBuf,
+    /// `localCert`: whether certificates are also written to `cert_dir`.
+    pub local_cert: bool,
+    /// `listenPort`: the HTTPS port of the admission webhook.
+    pub listen_port: u16,
+    /// `cacheInvalidationPort`; `None` turns it off.
+    pub cache_invalidation_port: Option<u16>,
+    /// `serviceName`: the Service, and the MutatingWebhookConfiguration.
+    pub service_name: String,
+    /// `secretName`: the Secret of the certificates.
+    pub secret_name: String,
+    /// `servicePort`: the port of the Service.
+    pub service_port: u16,
+    /// `url`: registered instead of the Service where set; starts with `https://`.
+    pub url: Option<String>,
+    /// `webhookTimeout`: what the API server waits; whole seconds, 1 to 30.
+    pub timeout: Duration,
+    /// Whether the MutatingWebhookConfiguration is written (`disableCreateMutatingWebhookConfig` is false).
+    pub register: bool,
+    /// `namespaceSelector`: a valid Kubernetes LabelSelector; `None` selects all namespaces.
+    pub namespace_selector: Option<serde_json::Value>,
+    /// `metricsPort`: plain HTTP, `/healthz`, `/readyz` and `/metrics`.
+    pub metrics_port: u16,
+    /// `metrics-prefix`: in front of the names of metrics.
+    pub metrics_prefix: String,
+    /// `kubeClientConfig`.
+    pub kube_client: KubeClientSettings,
+    /// The namespace of the webhook's own pod (`POD_NAMESPACE`).
+    pub pod_namespace: Option<String>,
+    /// The name of the webhook's own pod (`POD_NAME`).
+    pub pod_name: Option<String>,
+}
+
+/// Limits for a client of the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KubeClientSettings {
+    /// Requests a second; at least 1.
+    pub qps: u32,
+    /// Requests that may exceed `qps` at once; at least 1.
+    pub burst: u32,
+    /// How long one request may take: a millisecond to an hour.
+    pub timeout: Duration,
+}
+
+/// Where the Embedded manager finds values (`webhook.embeddedSecretManagerConfig`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// `type`.
+    pub store_type: StoreType,
+    /// `awsConfig.region`; `None` leaves it to the environment.
+    pub aws_region: Option<String>,
+    /// `gcpConfig.project`; set where the Embedded manager is asked and `type` is `GCP`.
+    pub gcp_project: Option<String>,
+    /// `azureConfig.vaultURI`; set where the Embedded manager is asked and `type` is `Azure`.
+    pub azure_vault_uri: Option<String>,
+    /// `k8sConfig.namespace`.
+    pub k8s_namespace: String,
+    /// `k8sConfig.kubeClientConfig`; what it does not set is that of [`WebhookSettings::kube_client`].
+    pub k8s_kube_client: KubeClientSettings,
+    /// `localConfig.file`; `None` is the store's own place.
+    pub local_file: Option<PathBuf>,
+    /// `localConfig.keyFile`; `None` is the store's own place.
+    pub local_key_file: Option<PathBuf>,
+}
+
+/// The kinds of stores (`webhook.embeddedSecretManagerConfig.type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoreType {
+    /// AWS Secrets Manager.
+    #[serde(rename = "AWS")]
+    Aws,
+    /// GCP Secret Manager.
+    #[serde(rename = "GCP")]
+    Gcp,
+    /// Azure Key Vault.
+    Azure,
+    /// Kubernetes Secrets of one namespace.
+    K8s,
+    /// One encrypted file.
+    Local,
+}
+
+/// `logger`, Flyte's section for the logs of every component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `level`.
+    pub level: LogLevel,
+    /// `formatter.type`.
+    pub format: LogFormat,
+}
+
+/// The least severe messages that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Flyte's `panic`, `fatal` and `error` (0 to 2).
+    Error,
+    /// Flyte's `warn` (3).
+    Warn,
+    /// Flyte's `info` (4).
+    Info,
+    /// Flyte's `debug` (5).
+    Debug,
+    /// Flyte's `trace` (6).
+    Trace,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
