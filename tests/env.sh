@@ -6,12 +6,12 @@ requirements=$tests/python/requirements.txt
 venv=$FLYTE_SECRETS_CACHE/venv-$(sha256sum "$requirements" | cut -c1-16)
 deny_version=0.20.2
 deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
-# The test bed beside the other things, with names and ports of its own, so
-# that it and another test bed can be up at the same time.
+# The test bed beside the other things, with a name and ports of its own, so
+# that another control plane may be up at the same time (one node only).
 : "${KTB_CACHE:=$FLYTE_SECRETS_CACHE/testbed}"
 : "${KTB_STATE:=${TMPDIR:-/tmp}/flyte-secrets-e2e}"
-: "${KTB_NAME:=fse}" "${KTB_NET:=192.0.2}" "${KTB_API_PORT:=36443}" "${KTB_ETCD_PORT:=36379}" "${KTB_CTL_PORT:=36257}"
-export FLYTE_SECRETS_CACHE KTB_CACHE KTB_STATE KTB_NAME KTB_NET KTB_API_PORT KTB_ETCD_PORT KTB_CTL_PORT
+: "${KTB_NAME:=fse}" "${KTB_API_PORT:=36443}" "${KTB_ETCD_PORT:=36379}" "${KTB_CTL_PORT:=36257}"
+export FLYTE_SECRETS_CACHE KTB_CACHE KTB_STATE KTB_NAME KTB_API_PORT KTB_ETCD_PORT KTB_CTL_PORT
 
 say() { echo "install: $*"; }
 die() { echo "$0: $*" >&2; exit 1; }

@@ -13,10 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("flyte-secrets-config", &["flyte-secrets-core"]),
     ("flyte-secrets-stores", &["flyte-secrets-core"]),
     ("flyte-secrets-webhook", &["flyte-secrets-core", "flyte-secrets-config", "flyte-secrets-stores"]),
-    (
-        "flyte-secrets",
-        &["flyte-secrets-core", "flyte-secrets-config", "flyte-secrets-stores", "flyte-secrets-webhook"],
-    ),
+    ("flyte-secrets", &["flyte-secrets-core", "flyte-secrets-config", "flyte-secrets-stores", "flyte-secrets-webhook"]),
     ("flyte-secrets-benches", &[]),
     ("flyte-secrets-e2e", &[]),
 ];
@@ -44,8 +41,7 @@ fn workspace() -> BTreeMap<String, Package> {
 fn package(package: &Value) -> (String, Package) {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let dependencies = package["dependencies"].as_array().unwrap();
-    let dependencies =
-        dependencies.iter().map(|d| (text(&d["name"]), d["kind"].as_str().map(str::to_owned))).collect();
+    let dependencies = dependencies.iter().map(|d| (text(&d["name"]), d["kind"].as_str().map(str::to_owned))).collect();
     (text(&package["name"]), Package { manifest: text(&package["manifest_path"]).into(), dependencies })
 }
 
@@ -80,7 +76,10 @@ fn every_crate_takes_the_lints_and_the_versions_of_the_workspace() {
         let manifest = std::fs::read_to_string(&package.manifest).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{name}: [lints] workspace = true is missing");
         for line in manifest.lines().skip_while(|line| !line.ends_with("dependencies]")) {
-            assert!(!line.contains("version = \"") && !line.contains(" = \""), "{name}: versions are set in the root: {line}");
+            assert!(
+                !line.contains("version = \"") && !line.contains(" = \""),
+                "{name}: versions are set in the root: {line}"
+            );
         }
     }
 }

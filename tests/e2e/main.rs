@@ -13,3 +13,4 @@ mod pods;
 mod registration;
 mod reinvocation;
 mod secrecy;
+mod zz_scratch;

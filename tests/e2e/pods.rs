@@ -109,14 +109,28 @@ async fn pods_without_the_label_are_left_alone() {
 async fn everything_that_the_webhook_does_not_know_of_a_pod_survives() {
     let namespace = bed().namespace("survives").await;
     let _webhook = Webhook::start(&namespace, Setup::default()).await;
+    let pod = pod_with_everything();
+    let plain = bed().namespace("plain").await;
+
+    let mut stored = namespace.create_pod(&pod).await.unwrap();
+    let without = plain.create_pod(&pod).await.unwrap();
+
+    assert_eq!(variables(&stored, "main"), ["FLYTE_SECRETS_ENV_PREFIX", "_UNION_G_K"]);
+    assert_eq!(without["spec"]["hostnameOverride"], "a-name-of-its-own", "the cluster knows the newer fields");
+    assert!(container(&without, "main")["restartPolicyRules"].is_array(), "the cluster knows the newer fields");
+    stored["spec"]["containers"][0].as_object_mut().unwrap().remove("env");
+    assert_eq!(stored["spec"], without["spec"]);
+    assert_eq!(stored["metadata"]["annotations"], without["metadata"]["annotations"]);
+}
+
+/// A pod with one request and with fields that few pods have; some are only a few versions of Kubernetes old.
+pub(crate) fn pod_with_everything() -> Value {
     let mut pod = task_pod("t", &[request(&[("group", "g"), ("key", "k"), ("mount_requirement", "ENV_VAR")])]);
     let spec = json!({
-        // Some are only a few versions old.
         "hostnameOverride": "a-name-of-its-own",
         "resources": {"limits": {"cpu": "1500m", "memory": "64Mi"}},
         "schedulingGates": [{"name": "example.com/wait"}],
         "os": {"name": "linux"},
-        "setHostnameAsFQDN": true,
         "readinessGates": [{"conditionType": "example.com/ready"}],
         "topologySpreadConstraints": [{
             "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
@@ -141,15 +155,5 @@ async fn everything_that_the_webhook_does_not_know_of_a_pod_survives() {
         pod["spec"][name] = value.clone();
     }
     pod["metadata"]["annotations"]["example.com/note"] = json!("quotes \" and $(dollars) and ünïcode\n");
-    let plain = bed().namespace("plain").await;
-
-    let mut stored = namespace.create_pod(&pod).await.unwrap();
-    let without = plain.create_pod(&pod).await.unwrap();
-
-    assert_eq!(variables(&stored, "main"), ["FLYTE_SECRETS_ENV_PREFIX", "_UNION_G_K"]);
-    assert_eq!(without["spec"]["hostnameOverride"], "a-name-of-its-own", "the cluster knows the newer fields");
-    assert!(container(&without, "main")["restartPolicyRules"].is_array(), "the cluster knows the newer fields");
-    stored["spec"]["containers"][0].as_object_mut().unwrap().remove("env");
-    assert_eq!(stored["spec"], without["spec"]);
-    assert_eq!(stored["metadata"]["annotations"], without["metadata"]["annotations"]);
+    pod
 }

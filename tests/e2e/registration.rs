@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::identity::service_account;
 use crate::harness::pod::variables;
-use crate::harness::{Setup, Webhook, bed, eventually, request, task_pod};
+use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
@@ -43,9 +43,32 @@ async fn a_fresh_cluster_gets_the_whole_registration() {
 #[tokio::test]
 async fn a_registration_that_flyte_made_is_taken_over_and_what_others_added_is_kept() {
     let namespace = bed().namespace("taken-over").await;
+    let there = by_flyte(&namespace).await;
+    namespace.api.create(&format!("{CONFIGURATIONS}?fieldManager=Go-http-client"), &there).await.unwrap();
+
+    let webhook = Webhook::start(&namespace, Setup::default()).await;
+
+    let now = namespace.api.get(&webhook.registration()).await.unwrap();
+    assert_eq!(now["metadata"]["labels"]["team"], "data");
+    assert_eq!(now["metadata"]["annotations"]["example.com/note"], "kept");
+    let webhooks = now["webhooks"].as_array().unwrap();
+    assert_eq!(webhooks.len(), 2, "{now}");
+    let ours = webhooks.iter().find(|webhook| webhook["name"] == "flyte-pod-webhook.flyte.org").unwrap();
+    assert_eq!(ours["failurePolicy"], "Fail");
+    assert_eq!(ours["clientConfig"]["service"], Value::Null, "a service or a URL, never both");
+    assert_eq!(ours["clientConfig"]["caBundle"], BASE64.encode(webhook.ca().as_bytes()));
+    assert_eq!(ours["timeoutSeconds"], 30);
+    assert_eq!(ours["matchConditions"][0]["name"], "by-hand", "fields that are not ours are kept");
+
+    let pod = task_pod("t", &[request(&[("group", "g"), ("key", "k"), ("mount_requirement", "ENV_VAR")])]);
+    assert_eq!(variables(&namespace.create_pod(&pod).await.unwrap(), "main").len(), 2);
+}
+
+/// A configuration like the one that Flyte's webhook leaves, with what people add by hand.
+pub(crate) async fn by_flyte(namespace: &Namespace) -> Value {
     let name = &namespace.name;
     let rule = json!({"operations": ["CREATE"], "apiGroups": ["*"], "apiVersions": ["v1"], "resources": ["pods"]});
-    let by_flyte = json!({
+    json!({
         "metadata": {
             "name": name,
             "labels": {"team": "data"},
@@ -71,27 +94,7 @@ async fn a_registration_that_flyte_made_is_taken_over_and_what_others_added_is_k
                 "objectSelector": {"matchLabels": {"nobody": "has-this"}},
             },
         ],
-    });
-    namespace.api.create(&format!("{CONFIGURATIONS}?fieldManager=Go-http-client"), &by_flyte).await.unwrap_or_else(
-        |failure| panic!("the configuration of the test itself: {failure:?}"),
-    );
-
-    let webhook = Webhook::start(&namespace, Setup::default()).await;
-
-    let now = namespace.api.get(&webhook.registration()).await.unwrap();
-    assert_eq!(now["metadata"]["labels"]["team"], "data");
-    assert_eq!(now["metadata"]["annotations"]["example.com/note"], "kept");
-    let webhooks = now["webhooks"].as_array().unwrap();
-    assert_eq!(webhooks.len(), 2, "{now}");
-    let ours = webhooks.iter().find(|webhook| webhook["name"] == "flyte-pod-webhook.flyte.org").unwrap();
-    assert_eq!(ours["failurePolicy"], "Fail");
-    assert_eq!(ours["clientConfig"]["service"], Value::Null, "a service or a URL, never both");
-    assert_eq!(ours["clientConfig"]["caBundle"], BASE64.encode(webhook.ca().as_bytes()));
-    assert_eq!(ours["timeoutSeconds"], 30);
-    assert_eq!(ours["matchConditions"][0]["name"], "by-hand", "fields that are not ours are kept");
-
-    let pod = task_pod("t", &[request(&[("group", "g"), ("key", "k"), ("mount_requirement", "ENV_VAR")])]);
-    assert_eq!(variables(&namespace.create_pod(&pod).await.unwrap(), "main").len(), 2);
+    })
 }
 
 #[tokio::test]

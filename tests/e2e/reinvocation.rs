@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::routing::post;
-use axum::{Json, Router};
 use axum_server::tls_rustls::RustlsConfig;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -15,12 +15,12 @@ use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_p
 
 /// A webhook of the test's own that adds a container `late` and an init container `late-init`, once; it is called
 /// after ours, whose name comes first.
-async fn adder(namespace: &Namespace) {
+pub(crate) async fn adder(namespace: &Namespace) {
     let authority = Authority::new("another webhook");
     let leaf = authority.leaf(&["127.0.0.1"], 2040);
     let tls = RustlsConfig::from_pem(leaf.certificate.into_bytes(), leaf.key.into_bytes()).await.unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let router = Router::new().route("/", post(|Json(review): Json<Value>| async move { Json(with_late(&review)) }));
+    let router = Router::new().route("/", post(answer));
     tokio::spawn(axum_server::bind_rustls(address, tls).serve(router.into_make_service()));
 
     let configuration = json!({
@@ -37,12 +37,17 @@ async fn adder(namespace: &Namespace) {
     namespace.api.create(path, &configuration).await.unwrap();
 }
 
+async fn answer(review: String) -> String {
+    with_late(&serde_json::from_str(&review).unwrap()).to_string()
+}
+
 fn with_late(review: &Value) -> Value {
     let pod = &review["request"]["object"];
     let there = |kind: &str| pod["spec"][kind].as_array().into_iter().flatten().any(|c| c["image"] == "late:1");
     let mut operations = Vec::new();
     if !there("containers") {
-        operations.push(json!({"op": "add", "path": "/spec/containers/-", "value": {"name": "late", "image": "late:1"}}));
+        operations
+            .push(json!({"op": "add", "path": "/spec/containers/-", "value": {"name": "late", "image": "late:1"}}));
     }
     if !there("initContainers") {
         let init = json!({"name": "late-init", "image": "late:1"});
@@ -91,7 +96,11 @@ async fn a_container_that_another_webhook_adds_is_served_and_nothing_twice() {
         "t",
         &[
             request(&[("group", "db"), ("key", "password"), ("mount_requirement", "ENV_VAR")]),
-            request(&[("group", "arn:aws:secretsmanager:eu-west-1:1:secret"), ("key", "k"), ("mount_requirement", "FILE")]),
+            request(&[
+                ("group", "arn:aws:secretsmanager:eu-west-1:1:secret"),
+                ("key", "k"),
+                ("mount_requirement", "FILE"),
+            ]),
         ],
     );
     eventually("the other webhook", 20, || async {

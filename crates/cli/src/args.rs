@@ -33,14 +33,11 @@ pub(crate) struct Cli {
 #[derive(Args, Debug, Clone, Default)]
 pub(crate) struct ConfigArgs {
     /// A configuration file or a pattern, such as '/etc/flyte/config/*.yaml'; may be given again, later ones win
-    #[arg(long = "config", value_name = "FILE", global = true)]
+    #[arg(id = "config", long, value_name = "FILE", global = true)]
     pub(crate) files: Vec<String>,
     /// Whose behaviour is reproduced where Flyte 1 and Flyte 2 differ (webhook.profile)
     #[arg(long, value_enum, global = true)]
     pub(crate) profile: Option<ProfileArg>,
-    /// Log level and format
-    #[arg(long, value_name = "LEVEL", global = true, help_heading = "Logging")]
-    pub(crate) log_level: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -168,7 +165,7 @@ pub(crate) enum AnnotationsCommand {
     Decode(DecodeArgs),
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct EncodeArgs {
     /// The group: a Kubernetes Secret, an ARN, a Vault path, …
     #[arg(long, default_value = "")]

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use flyte_secrets_core::annotations;
+use flyte_secrets_core::text_format;
 use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
 use flyte_secrets_webhook::admission::{Admission, Decision, Handled, Outcome};
 use serde::Serialize;
@@ -117,7 +117,7 @@ fn request(Handled { request, attempts, served }: Handled) -> ExplainedRequest {
     let injection = served.as_ref().map(|(_, injection)| injection);
     ExplainedRequest {
         annotation: request.annotation,
-        text: annotations::text(&request.secret),
+        text: text_format::write(&request.secret),
         request: request.secret.to_string(),
         managers,
         served_by: served.as_ref().map(|(manager, _)| manager.name()),

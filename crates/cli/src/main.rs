@@ -1,2 +1,114 @@
-//! Placeholder.
-fn main() {}
+//! The binary: arguments in, exit code out.
+
+mod annotations;
+mod args;
+mod config;
+mod dev;
+mod diff;
+mod documents;
+mod explain;
+mod init_certs;
+mod inject;
+mod logging;
+mod offline;
+mod output;
+mod secret;
+mod serve;
+mod setup;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use flyte_secrets_config::ConfigErrors;
+use flyte_secrets_core::Profile;
+
+use args::{Cli, Command, InjectOutput, TextOutput, WebhookCommand};
+use output::Message;
+use setup::{Surroundings, split_arguments};
+
+/// Why a command ends with another code than 0.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// All that is wrong with the configuration.
+    Config(Box<ConfigErrors>),
+    /// A pod is refused, and that has been told.
+    Refused,
+    /// What is wrong has been told.
+    Told,
+    /// Anything else.
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let split = split_arguments(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()));
+    let cli = Cli::parse_from(&split.rest);
+    let surroundings = Surroundings {
+        flags: split.settings,
+        implied_profile: implied_profile(split.rest.first().map(String::as_str).unwrap_or_default()),
+    };
+    let as_json = wants_json(&cli.command);
+    match run(&surroundings, &cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Refused) => ExitCode::from(3),
+        Err(Failed::Told) => ExitCode::FAILURE,
+        Err(Failed::Config(errors)) => {
+            for error in errors.errors() {
+                Message::Error { message: &error.to_string() }.tell(as_json);
+            }
+            ExitCode::FAILURE
+        }
+        Err(Failed::Other(error)) => {
+            Message::Error { message: &format!("{error:#}") }.tell(as_json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Flyte 1's manifests call the webhook by the name of the program that holds it there.
+fn implied_profile(program: &str) -> Option<Profile> {
+    (Path::new(program).file_name()? == "flytepropeller").then_some(Profile::Flyte1)
+}
+
+fn wants_json(command: &Command) -> bool {
+    match command {
+        Command::Inject(args) => args.output == InjectOutput::Json,
+        Command::Explain(args) => args.output == TextOutput::Json,
+        Command::Secret(args) => args.output == TextOutput::Json,
+        _ => false,
+    }
+}
+
+fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
+    let config = &cli.config;
+    match &cli.command {
+        Command::Annotations(command) => return Ok(annotations::run(command)?),
+        Command::Config(command) => return config::run(surroundings, config, command),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "flyte-secrets", &mut std::io::stdout());
+            return Ok(());
+        }
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Webhook(args) => match args.command {
+                None => serve::run(surroundings, config).await,
+                Some(WebhookCommand::InitCerts) => init_certs::run(surroundings, config).await,
+            },
+            Command::InitCerts => init_certs::run(surroundings, config).await,
+            Command::Inject(args) => inject::run(surroundings, config, args).await,
+            Command::Explain(args) => explain::run(surroundings, config, args).await,
+            Command::Secret(args) => secret::run(surroundings, config, args).await,
+            Command::Dev(args) => dev::run(surroundings, config, args).await,
+            Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
+        }
+    })
+}

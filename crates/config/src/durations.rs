@@ -63,12 +63,12 @@ fn digits(text: &str) -> (&str, &str) {
 /// Writes a duration so that [`parse`] reads the same one: `1h30m`, `1m30s`, `1500ms`.
 pub(crate) fn format(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();
-    let small = [("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
     if duration.is_zero() {
         return "0s".to_owned();
     }
     if duration.subsec_nanos() != 0 {
-        let (unit, size) = small.into_iter().find(|(_, size)| nanoseconds % size == 0).unwrap_or(("ns", 1));
+        let small = [("ms", 1_000_000), ("us", 1_000)];
+        let (unit, size) = small.into_iter().find(|(_, size)| nanoseconds.is_multiple_of(*size)).unwrap_or(("ns", 1));
         return format!("{}{unit}", nanoseconds / size);
     }
     let seconds = duration.as_secs();

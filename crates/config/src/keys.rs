@@ -175,7 +175,7 @@ pub(crate) enum Named {
 /// Finds a path, without regard to case.
 pub(crate) fn find(path: &str) -> Named {
     for key in KEYS {
-        if key.path.eq_ignore_ascii_case(path) {
+        if key.path.eq_ignore_ascii_case(path) || matches!(key.kind, Kind::Ignored) && is_below(path, key.path) {
             return Named::Key(key);
         }
         let start = key.path.split_at_checked(path.len());
@@ -187,6 +187,11 @@ pub(crate) fn find(path: &str) -> Named {
         }
     }
     Named::Unknown
+}
+
+fn is_below(path: &str, parent: &str) -> bool {
+    let parts = path.split_at_checked(parent.len());
+    parts.is_some_and(|(start, rest)| start.eq_ignore_ascii_case(parent) && rest.starts_with('.'))
 }
 
 /// Whether the path lies in the section that is read leniently.
@@ -224,4 +229,70 @@ fn sibling<'a>(known: &'a str, parent: &str) -> Option<&'a str> {
 
 fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment;
+    use crate::kinds;
+    use crate::origin::Source;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_default_is_a_value_that_its_key_accepts() {
+        for key in KEYS {
+            for profile in [Profile::Flyte1, Profile::Flyte2] {
+                let Some(text) = key.default_text(profile) else { continue };
+                let mut errors = Vec::new();
+                assert!(kinds::read_text(key, text, &Source::Default, &mut errors).is_some(), "{}: {text}", key.path);
+                assert_eq!(errors, [], "{}", key.path);
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_keys_share_a_path_or_a_variable() {
+        let mut names = HashSet::new();
+        for key in KEYS {
+            assert!(SECTIONS.contains(&key.section()), "{}", key.path);
+            for name in environment::names(key) {
+                assert!(names.insert(name.clone()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_lies_below_another() {
+        for key in KEYS {
+            assert!(matches!(find(key.path), Named::Key(found) if found.path == key.path), "{}", key.path);
+            let parents = key.path.match_indices('.').map(|(end, _)| &key.path[..end]);
+            for parent in parents {
+                assert!(matches!(find(parent), Named::Section(section) if section == parent), "{parent}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_nearest_key_is_the_one_that_was_meant() {
+        let cases = [
+            ("webhook.certDirr", Some("webhook.certDir")),
+            ("webhook.cert-dir", Some("webhook.certDir")),
+            ("WEBHOOK.LISTENPROT", Some("webhook.listenPort")),
+            ("webhook.secretManagersTypes", Some("webhook.secretManagerTypes")),
+            ("webhook.embeddedSecretManager", Some("webhook.embeddedSecretManagerConfig")),
+            (
+                "webhook.embeddedSecretManagerConfig.awsConfig.regin",
+                Some("webhook.embeddedSecretManagerConfig.awsConfig.region"),
+            ),
+            ("webhook.vaultURI", Some("webhook.embeddedSecretManagerConfig.azureConfig.vaultURI")),
+            ("webhook.kvVersion", Some("webhook.vaultSecretManager.kvVersion")),
+            ("secrets.prefix", Some("secrets.env-prefix")),
+            ("webhook.qqq", None),
+            ("webhook.é", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(nearest(path), expected, "{path}");
+        }
+    }
 }

@@ -80,7 +80,7 @@ impl Kind {
             Self::Count => "a whole number",
             Self::Duration => "a duration with a unit, such as 30s, 1m30s or 100ms, of at most 1h",
             Self::Seconds => "1 to 30 whole seconds, such as 10 or 10s (the limit is the API server's)",
-            Self::Choice(choices) => return format!("one of {}", names(choices).join(", ")),
+            Self::Choice(choices) => return one_of(choices),
             Self::Choices(choices) => return format!("a list of {}", names(choices).join(", ")),
             Self::SecretPatterns => "a list of `name` or `namespace/name`, with `*` for anything",
             Self::Annotations => "a mapping from annotation names to texts",
@@ -99,6 +99,13 @@ impl Kind {
     /// Whether the value has members, which are merged one by one.
     pub(crate) const fn has_members(&self) -> bool {
         matches!(self, Self::Annotations | Self::Resources | Self::LabelSelector)
+    }
+}
+
+fn one_of(choices: &'static [&'static str]) -> String {
+    match choices {
+        [only] => (*only).to_owned(),
+        _ => format!("one of {}", names(choices).join(", ")),
     }
 }
 
@@ -267,17 +274,9 @@ fn seconds(text: &str) -> Result<Value, Refused> {
 fn choice(choices: &'static [&'static str], text: &str) -> Result<String, Refused> {
     let known = choices.iter().find(|choice| choice.split('|').any(|name| name.eq_ignore_ascii_case(text)));
     let name = known.and_then(|choice| choice.split('|').next());
-    name.map(str::to_owned).ok_or_else(|| match nearest(choices, text) {
-        Some(name) => Refused::Because(format!(
-            "expected one of {}, got {}; did you mean {name}?",
-            names(choices).join(", "),
-            Node::scalar(text).describe()
-        )),
-        None => Refused::Because(format!(
-            "expected one of {}, got {}",
-            names(choices).join(", "),
-            Node::scalar(text).describe()
-        )),
+    name.map(str::to_owned).ok_or_else(|| {
+        let meant = nearest(choices, text).map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        Refused::Because(format!("expected {}, got {}{meant}", one_of(choices), Node::scalar(text).describe()))
     })
 }
 

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use flyte_secrets_core::Profile;
 
-use crate::environment;
 use crate::keys::{KEYS, Key, Preset, SECTIONS, Since};
 use crate::kinds::Kind;
 
@@ -26,7 +25,7 @@ A key without a value, or with `null`, is as if it were not there. Case makes no
 names of annotations and labels.
 
 Every key is also a flag, `--webhook.certDir=/certs`, and an environment variable in upper case, with `-` as
-`_`: `WEBHOOK.CERTDIR`, as in Flyte, or `WEBHOOK_CERTDIR`. In both, lists are written with commas and mappings
+`_`: `WEBHOOK.CERTDIR`, as in Flyte, or `WEBHOOK_CERTDIR` where a shell is to set it. In both, lists are written with commas and mappings
 as YAML in one line: `--webhook.namespaceSelector='{matchLabels: {flyte: \"yes\"}}'`. An empty variable is as if
 it were not set, and unknown variables are ignored.
 
@@ -52,10 +51,6 @@ pub fn reference() -> String {
         for key in KEYS.iter().filter(|key| key.section() == section) {
             row(&mut text, key);
         }
-    }
-    let example = KEYS.iter().find(|key| key.path.contains('-')).map(environment::names);
-    if let Some([dotted, plain]) = example {
-        push(&mut text, format_args!("\nA variable of a key with `-`: `{dotted}` or `{plain}`.\n"));
     }
     text
 }

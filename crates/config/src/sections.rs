@@ -59,9 +59,7 @@ fn read_top(entry: &Entry, source: &Source, read: &mut Read) {
     let section = entry.key.split('.').next().unwrap_or_default();
     if SECTIONS.iter().any(|known| known.eq_ignore_ascii_case(section)) {
         read_entry(&entry.key, entry, source, read);
-    } else if !entry.key.eq_ignore_ascii_case("webhooks")
-        && strsim::damerau_levenshtein(&entry.key.to_ascii_lowercase(), "webhook") <= SECTION_TYPOS
-    {
+    } else if strsim::damerau_levenshtein(&entry.key.to_ascii_lowercase(), "webhook") <= SECTION_TYPOS {
         let origin = source.at(entry.line, entry.column);
         let name = entry.key.escape_debug();
         read.warnings.push(format!("{origin}: section `{name}` is not ours and ignored; did you mean `webhook`?"));

@@ -1,5 +1,6 @@
 //! From YAML text to a located tree.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -18,6 +19,10 @@ pub(crate) struct YamlError {
     pub(crate) message: String,
 }
 
+/// How deep mappings and lists may nest, aliases counted with what they stand for. The parser recurses,
+/// and in a debug build one level takes tens of kilobytes of a thread's two megabytes of stack.
+const MAX_DEPTH: usize = 32;
+
 /// Reads one document; nothing at all is [`NodeValue::Null`].
 pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
     let raw: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options()).map_err(|error| located(&error))?;
@@ -28,10 +33,11 @@ fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         // Far above any real file, far below what would hurt: aliases count with what they stand for.
         budget: serde_saphyr::budget! {
-            max_depth: 64,
+            max_depth: MAX_DEPTH,
             max_nodes: 100_000,
             max_aliases: 1_000,
-            max_anchors: 1_000,
+            max_anchors: 100,
+            max_recorded_anchor_events: 20_000,
             max_merge_keys: 1_000,
             max_total_scalar_bytes: 4 << 20,
         },
@@ -48,6 +54,9 @@ fn options() -> serde_saphyr::Options {
 
 fn located(error: &serde_saphyr::Error) -> YamlError {
     let location = error.location().unwrap_or(Location::UNKNOWN);
+    let text = error.to_string();
+    let text =
+        text.strip_suffix(&format!(" at line {}, column {}", location.line(), location.column())).unwrap_or(&text);
     let message = match error {
         serde_saphyr::Error::MultipleDocuments { .. } => {
             "a second YAML document starts here; write one document a file".to_owned()
@@ -57,9 +66,9 @@ fn located(error: &serde_saphyr::Error) -> YamlError {
         }
         serde_saphyr::Error::DuplicateMappingKey { .. } => "a key is given twice in one mapping".to_owned(),
         serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
-            format!("too large or too deeply nested: {error}")
+            format!("too large or too deeply nested: {text}")
         }
-        _ => format!("not valid YAML: {error}"),
+        _ => format!("not valid YAML: {text}"),
     };
     YamlError { line: narrow(location.line()), column: narrow(location.column()), message }
 }
@@ -110,7 +119,33 @@ fn written<'a>(location: &Location, source: &'a str) -> &'a str {
 
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Some(_level) = Level::enter() else {
+            return Err(D::Error::custom(format!("nested more than {MAX_DEPTH} levels deep")));
+        };
         deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// One level of nesting. The parser's own limit does not see what stands behind aliases, and serde
+/// gives [`Spanned`] no way to hand a count down.
+struct Level;
+
+impl Level {
+    fn enter() -> Option<Self> {
+        let depth = DEPTH.get();
+        // The document itself and a scalar at the bottom are no nesting.
+        (depth <= MAX_DEPTH).then(|| DEPTH.set(depth + 1))?;
+        Some(Self)
+    }
+}
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
     }
 }
 

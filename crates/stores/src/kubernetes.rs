@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::time::Duration;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use flyte_secrets_core::encoded_id::SecretId;
+use flyte_secrets_core::secret_name::kubernetes_secret_name;
 use flyte_secrets_core::value::SecretValue;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Limited};
@@ -17,7 +18,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::client::Body;
 use kube::core::{Request, Status, params::GetParams};
 use kube::{Client, Resource};
-use md5::{Digest, Md5};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -43,11 +43,15 @@ impl KubernetesStore {
     /// [`InvalidNamespace`] if the name cannot be that of a namespace.
     pub fn new(client: Client, namespace: impl Into<String>, timeout: Duration) -> Result<Self, InvalidNamespace> {
         let namespace = namespace.into();
-        if is_namespace(&namespace) { Ok(Self { client, namespace, timeout }) } else { Err(InvalidNamespace(namespace)) }
+        if is_namespace(&namespace) {
+            Ok(Self { client, namespace, timeout })
+        } else {
+            Err(InvalidNamespace(namespace))
+        }
     }
 
     async fn fetch(&self, id: &str) -> Result<SecretValue, FetchError> {
-        let name = HEXLOWER.encode(&Md5::digest(id.as_bytes()));
+        let name = kubernetes_secret_name(id);
         let request = Request::new(Secret::url_path(&(), Some(&self.namespace)))
             .get(&name, &GetParams::default())
             .map_err(|error| FetchError::new(FailureClass::Unavailable, format!("cannot form the request: {error}")))?;
@@ -91,7 +95,8 @@ impl KubernetesStore {
                 FetchError::new(FailureClass::Throttled, detail)
             }
             _ => {
-                let detail = format!("the API server answered {code} for Secret {name} in {namespace}; it says: {says}");
+                let detail =
+                    format!("the API server answered {code} for Secret {name} in {namespace}; it says: {says}");
                 FetchError::new(FailureClass::Unavailable, detail)
             }
         }

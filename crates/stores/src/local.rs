@@ -183,11 +183,7 @@ impl LocalStore {
     ///
     /// [`LocalError::AlreadyExists`] with every id that is there, unless `overwrite`; else as
     /// [`LocalStore::create`].
-    pub fn import(
-        &self,
-        secrets: BTreeMap<SecretId, SecretValue>,
-        overwrite: bool,
-    ) -> Result<Imported, LocalError> {
+    pub fn import(&self, secrets: BTreeMap<SecretId, SecretValue>, overwrite: bool) -> Result<Imported, LocalError> {
         for (id, value) in &secrets {
             check(id, value)?;
         }
@@ -291,17 +287,14 @@ fn entry(id: &SecretId, held: &Held) -> Entry {
 /// Whether a secret can be stored: its id must be told from every other one in its encoded form.
 fn check(id: &SecretId, value: &SecretValue) -> Result<(), LocalError> {
     let encoded = id.to_string();
-    let ambiguous = |part: &&String| part.contains("__") || part.ends_with('_');
     let problem = if id.name.is_empty() {
-        Some("the name is empty")
-    } else if [&id.org, &id.domain, &id.project].iter().any(ambiguous) {
-        Some("an organization, domain or project must not hold \"__\" or end with \"_\": two secrets could have one id")
+        Some("the name is empty".to_owned())
     } else if id.domain.is_empty() && !id.project.is_empty() {
-        Some("a project needs a domain")
+        Some("a project needs a domain".to_owned())
     } else if encoded.len() > MAX_ID {
-        Some("the id is longer than 4096 bytes")
+        Some(format!("the id is longer than {MAX_ID} bytes"))
     } else {
-        None
+        id.check_components().err().map(|ambiguous| ambiguous.to_string())
     };
     if let Some(problem) = problem {
         return Err(LocalError::InvalidId { id: encoded.chars().take(300).collect(), problem });

@@ -80,7 +80,9 @@ impl fmt::Display for LookUpError {
 /// [`LookUpError`], with every question and answer.
 pub async fn look_up(stores: &[Arc<dyn SecretFetcher>], id: &SecretId) -> Result<Found, LookUpError> {
     let mut asked = Vec::new();
-    for scope in scopes(id) {
+    let mut scopes = id.scopes().to_vec();
+    scopes.dedup();
+    for scope in scopes {
         for store in stores {
             match store.get(&scope).await {
                 Ok(value) => return Ok(Found { id: scope, value, store: store.name().to_owned() }),
@@ -95,15 +97,6 @@ pub async fn look_up(stores: &[Arc<dyn SecretFetcher>], id: &SecretId) -> Result
         }
     }
     Err(LookUpError { id: id.clone(), asked })
-}
-
-/// The ids to ask for, from narrow to wide, each once.
-fn scopes(id: &SecretId) -> Vec<SecretId> {
-    let domain = SecretId { project: String::new(), ..id.clone() };
-    let organization = SecretId { domain: String::new(), ..domain.clone() };
-    let mut scopes = vec![id.clone(), domain, organization];
-    scopes.dedup();
-    scopes
 }
 
 #[cfg(test)]

@@ -52,14 +52,16 @@ impl Values {
             let mut report = |id: Option<String>, text: &'static str| {
                 problems.push(ValuesProblem { entry: Some(number + 1), line, id, text });
             };
-            if !is_encoded_id(&key) {
+            if SecretId::decode(&key).is_err() {
                 report(None, NOT_AN_ID);
                 continue;
             }
             match answer(&raw) {
                 Err(text) => report(Some(key), text),
                 Ok(_) if answers.contains_key(&key) => report(Some(key), "the id stands here for the second time"),
-                Ok(answer) => drop(answers.insert(key, answer)),
+                Ok(answer) => {
+                    answers.insert(key, answer);
+                }
             }
         }
         if problems.is_empty() {
@@ -165,18 +167,12 @@ fn read(document: &str) -> Result<Vec<Entry>, ValuesProblem> {
     };
     let read = serde_saphyr::from_str_with_options::<Option<Pairs<Spanned<Raw>>>>(document, options);
     let Pairs(pairs) = read
-        .map_err(|error| problem(error.location().map(|at| at.line()), "not a YAML or JSON map of encoded id to value"))?
+        .map_err(|error| {
+            problem(error.location().map(|at| at.line()), "not a YAML or JSON map of encoded id to value")
+        })?
         .unwrap_or_default();
     let entry = |(key, raw): (String, Spanned<Raw>)| Entry { line: Some(raw.referenced.line()), key, raw: raw.value };
     Ok(pairs.into_iter().map(entry).collect())
-}
-
-/// Whether the text has the form of an encoded id.
-fn is_encoded_id(text: &str) -> bool {
-    let mut parts = text.split("__");
-    let literals = [Some("u"), Some("org"), None, Some("domain"), None, Some("project"), None, Some("key")];
-    literals.iter().all(|literal| parts.next().is_some_and(|part| literal.is_none_or(|literal| part == literal)))
-        && parts.next().is_some()
 }
 
 /// What the store answers for an entry; the error says what is wrong with the entry.

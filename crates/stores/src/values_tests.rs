@@ -136,16 +136,6 @@ fn a_planted_value_appears_in_no_error_and_no_debug_text() {
     assert!(!format!("{good:?}").contains("planted"));
 }
 
-#[test]
-fn an_id_may_have_empty_parts_and_separators_in_its_name() {
-    for good in ["u__org____domain____project____key__", "u__org__o__domain__d__project__p__key__a__key__b"] {
-        assert!(is_encoded_id(good), "{good}");
-    }
-    for bad in ["", "u__org__o", "u__org__o__domain__d__project__p__key", "x__org__o__domain__d__project__p__key__k"] {
-        assert!(!is_encoded_id(bad), "{bad}");
-    }
-}
-
 proptest! {
     #[test]
     fn any_text_survives_the_way_through_json(text in ".*") {

@@ -48,7 +48,7 @@ struct Inner {
     panics: Counter,
     rejected: Family<Labels<1>, Counter>,
     handshake_failures: Family<Labels<1>, Counter>,
-    certificate_expiry: Family<Labels<0>, Gauge<f64, AtomicU64>>,
+    certificate_expiry: Gauge<f64, AtomicU64>,
 }
 
 /// The webhook's metrics; clones count into the same series.
@@ -73,11 +73,13 @@ impl Metrics {
             panics: Counter::default(),
             rejected: Family::default(),
             handshake_failures: Family::default(),
-            certificate_expiry: Family::default(),
+            certificate_expiry: Gauge::default(),
         };
         let metrics = Self { inner: Arc::new(inner) };
         metrics.register_admissions(admissions, durations);
         metrics.register_server();
+        // No number, rather than 1970: an alert on an expired certificate has to wait until there is one.
+        metrics.inner.certificate_expiry.set(f64::NAN);
         metrics
     }
 
@@ -159,7 +161,7 @@ impl Metrics {
     /// Sets when the serving certificate expires, in seconds since 1970-01-01 UTC.
     #[expect(clippy::cast_precision_loss, reason = "exact for 285 million years")]
     pub fn certificate_expires(&self, unix_seconds: i64) {
-        self.inner.certificate_expiry.get_or_create(&[]).set(unix_seconds as f64);
+        self.inner.certificate_expiry.set(unix_seconds as f64);
     }
 
     /// All metrics as OpenMetrics text.
@@ -192,11 +194,7 @@ impl OutcomeSeries {
     }
 }
 
-fn outcome_series(
-    outcome: Outcome,
-    admissions: &Family<Labels<2>, Counter>,
-    durations: &Durations,
-) -> OutcomeSeries {
+fn outcome_series(outcome: Outcome, admissions: &Family<Labels<2>, Counter>, durations: &Durations) -> OutcomeSeries {
     let outcome = ("outcome", outcome.name());
     let managers = SecretManagerType::ALL.map(SecretManagerType::name).into_iter().chain([NO_MANAGER, OTHER_MANAGER]);
     let counter = |name| admissions.get_or_create(&[outcome, ("manager", name)]).clone();
@@ -227,5 +225,85 @@ pub(crate) struct InFlight(Gauge);
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(metrics: &Metrics, part: &str) -> Vec<String> {
+        metrics.text().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_prefix_keeps_what_prometheus_allows_and_ends_a_scope() {
+        let table = [
+            ("flyte:", "flyte:"),
+            ("flyte", "flyte:"),
+            ("flyte_", "flyte_"),
+            ("my-flyte:", "my_flyte:"),
+            ("a.b/c d", "a_b_c_d:"),
+            ("9lives:", "_9lives:"),
+            ("flÿte:", "fl_te:"),
+            ("", ""),
+        ];
+        for (configured, expected) in table {
+            assert_eq!(name_prefix(configured), expected, "{configured:?}");
+        }
+    }
+
+    #[test]
+    fn an_admission_counts_once_for_each_of_its_managers() {
+        let metrics = Metrics::new("flyte:");
+        metrics.admission(Outcome::Patched, &["K8s", "Embedded", "K8s"], Duration::from_millis(2));
+        let counted: Vec<String> =
+            lines(&metrics, "admissions_total{").into_iter().filter(|line| !line.ends_with(" 0")).collect();
+        assert_eq!(counted.len(), 2, "{counted:?}");
+        for manager in ["K8s", "Embedded"] {
+            let line = format!(r#"flyte:admissions_total{{outcome="patched",manager="{manager}"}} 1"#);
+            assert!(counted.contains(&line), "{counted:?}");
+        }
+        assert_eq!(
+            lines(&metrics, "admission_duration_seconds_count{outcome=\"patched\""),
+            [r#"flyte:admission_duration_seconds_count{outcome="patched"} 1"#]
+        );
+    }
+
+    #[test]
+    fn an_unknown_manager_makes_no_label_of_its_own() {
+        let metrics = Metrics::new("");
+        metrics.admission(Outcome::Patched, &["something-odd"], Duration::ZERO);
+        assert!(lines(&metrics, "something-odd").is_empty());
+        assert_eq!(
+            lines(&metrics, r#"outcome="patched",manager="custom""#),
+            [r#"admissions_total{outcome="patched",manager="custom"} 1"#]
+        );
+    }
+
+    #[test]
+    fn the_expiry_of_a_certificate_is_no_number_until_it_is_known() {
+        let metrics = Metrics::new("flyte:");
+        let sample = "\nflyte:certificate_expiry_timestamp_seconds ";
+        assert!(metrics.text().contains(&format!("{sample}NaN\n")));
+        metrics.certificate_expires(1_800_000_000);
+        assert!(metrics.text().contains(&format!("{sample}1800000000.0\n")));
+    }
+
+    #[test]
+    fn the_version_is_there() {
+        assert_eq!(
+            lines(&Metrics::new("flyte:"), "flyte:build_info{"),
+            [format!("flyte:build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))]
+        );
+    }
+
+    #[test]
+    fn others_register_under_the_same_prefix() {
+        let metrics = Metrics::new("flyte:");
+        let counter = Counter::<u64, AtomicU64>::default();
+        metrics.register("cache_hits", "Values found in the cache", counter.clone());
+        counter.inc();
+        assert_eq!(lines(&metrics, "flyte:cache_hits_total"), ["flyte:cache_hits_total 1"]);
     }
 }

@@ -33,7 +33,7 @@ impl Api {
 
     /// A server at `url` whose certificate comes from the authority `ca`, in PEM.
     pub(crate) fn of_server(url: &str, ca: &str) -> Self {
-        use rustls_pki_types::{pem::PemObject, CertificateDer};
+        use rustls_pki_types::{CertificateDer, pem::PemObject};
         let mut config = kube::Config::new(url.parse().unwrap());
         let certificates = CertificateDer::pem_slice_iter(ca.as_bytes());
         config.root_cert = Some(certificates.map(|certificate| certificate.unwrap().to_vec()).collect());
@@ -62,11 +62,6 @@ impl Api {
 
     pub(crate) async fn create_with_warnings(&self, path: &str, object: &Value) -> Result<Answer, Failure> {
         self.send(Method::POST, path, "application/json", serde_json::to_vec(object).unwrap()).await
-    }
-
-    pub(crate) async fn replace(&self, path: &str, object: &Value) -> Result<Value, Failure> {
-        let body = serde_json::to_vec(object).unwrap();
-        self.send(Method::PUT, path, "application/json", body).await.map(|(object, _)| object)
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
 use serde_json::json;
 
-use super::{eventually, Api};
+use super::{Api, eventually};
 
 /// A running control plane, and a node once someone asks for it.
 pub(crate) struct Bed {
@@ -21,6 +21,7 @@ pub(crate) struct Bed {
 
 /// `hold.sh` takes the bed down when its standard input closes, which the kernel does when this process ends.
 struct Holder {
+    _child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     log: PathBuf,
@@ -47,28 +48,20 @@ impl Bed {
     fn start() -> Self {
         // The one crypto provider of the tests' own clients and servers.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed/hold.sh");
         let log = logs().join("bed.log");
         let mut child = Command::new("bash")
-            .arg("-c")
-            .arg(format!(". {}/env.sh; exec setsid {}", env!("CARGO_MANIFEST_DIR"), script.display()))
+            .args(["-c", ". \"$0/env.sh\"; exec setsid \"$0/testbed/hold.sh\"", env!("CARGO_MANIFEST_DIR")])
             .env("KTB_KEEP_LOGS", logs().join("bed"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut holder = Holder {
-            stdin: child.stdin.take().unwrap(),
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            log,
-        };
-        holder.expect("up");
-        let state = std::env::var("KTB_STATE").map_or_else(
-            |_| std::env::temp_dir().join("flyte-secrets-e2e"),
-            PathBuf::from,
-        );
-        Self { kubeconfig: state.join("admin.kubeconfig"), holder: Mutex::new(holder), node: OnceLock::new() }
+        let stdin = child.stdin.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut holder = Holder { _child: child, stdin, stdout, log };
+        let kubeconfig = holder.expect("up ").into();
+        Self { kubeconfig, holder: Mutex::new(holder), node: OnceLock::new() }
     }
 
     /// Makes sure that a node is there (about 5 seconds, root only).
@@ -76,7 +69,7 @@ impl Bed {
         self.node.get_or_init(|| {
             let mut holder = self.holder.lock().unwrap();
             holder.stdin.write_all(b"node\n").unwrap();
-            holder.expect("node");
+            let _ = holder.expect("node");
         });
     }
 
@@ -100,13 +93,15 @@ impl Bed {
 }
 
 impl Holder {
-    fn expect(&mut self, word: &str) {
+    /// Waits for a line that begins with `word`; gives what follows it.
+    fn expect(&mut self, word: &str) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        if line.trim() != word {
+        let Some(rest) = line.trim_end().strip_prefix(word) else {
             let log = std::fs::read_to_string(&self.log).unwrap_or_default();
             panic!("the test bed did not say {word}; run `make install` first. Its log:\n{log}");
-        }
+        };
+        rest.to_owned()
     }
 }
 

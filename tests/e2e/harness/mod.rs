@@ -13,6 +13,5 @@ pub(crate) mod webhook;
 pub(crate) use api::Api;
 pub(crate) use bed::{Namespace, bed};
 pub(crate) use pod::{request, task_pod};
-pub(crate) use program::flyte_secrets;
 pub(crate) use wait::eventually;
 pub(crate) use webhook::{Setup, Webhook};

@@ -1,7 +1,7 @@
 //! Pods as Flyte makes them.
 
 use data_encoding::{Encoding, Specification};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// A field of a request and its value; `mount_requirement` by its number.
 pub(crate) type Field<'a> = (&'a str, &'a str);

@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::bed::{bed, logs};
 use super::program::{flyte_secrets, run_ok};
-use super::{eventually, task_pod, Namespace};
+use super::{Namespace, eventually, task_pod};
 
 /// What no log, error or metric may hold: every value that a test plants begins with it.
 pub(crate) const PLANTED: &str = "planted";
@@ -51,7 +50,6 @@ pub(crate) fn local_store() -> Value {
 pub(crate) struct Webhook {
     /// Of the configuration, of the Secret, and of the log.
     pub(crate) name: String,
-    pub(crate) namespace: String,
     pub(crate) port: u16,
     pub(crate) metrics_port: u16,
     pub(crate) log: PathBuf,
@@ -103,7 +101,7 @@ impl Webhook {
         env.push(("POD_NAMESPACE".to_owned(), namespace.to_owned()));
         env.push(("HOME".to_owned(), folder.path().to_str().unwrap().to_owned()));
         let log = logs().join(format!("{name}.log"));
-        Self { name: name.to_owned(), namespace: namespace.to_owned(), port, metrics_port, log, folder, env, child: None }
+        Self { name: name.to_owned(), port, metrics_port, log, folder, env, child: None }
     }
 
     /// The program with this webhook's configuration and environment.
@@ -112,11 +110,6 @@ impl Webhook {
         command.arg("--config").arg(self.folder.path().join("config.yaml"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
-    }
-
-    /// The folder of the configuration, and of what else a test puts there.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Where the Global manager looks for files.
@@ -204,7 +197,9 @@ impl Webhook {
     pub(crate) async fn plain(&self, path: &str) -> Result<(u16, String), String> {
         let ask = async {
             let mut stream = TcpStream::connect(("127.0.0.1", self.metrics_port)).await?;
-            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+            stream
+                .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
+                .await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
             std::io::Result::Ok(answer)

@@ -164,7 +164,8 @@ mod tests {
         format!("{{\"version\": 1, \"secrets\": [{secrets}]}}")
     }
 
-    const GOOD: &str = r#"{"org":"o","domain":"d","project":"p","name":"k","kind":"text","value":"dg==","created":1,"updated":2}"#;
+    const GOOD: &str =
+        r#"{"org":"o","domain":"d","project":"p","name":"k","kind":"text","value":"dg==","created":1,"updated":2}"#;
 
     #[test]
     fn a_document_of_the_format_is_read() {

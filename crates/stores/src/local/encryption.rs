@@ -77,12 +77,7 @@ pub(super) fn decrypt(ciphertext: &[u8], places: &Places, unlock: &Unlock) -> Re
 }
 
 /// Encrypts a plain text for `places.file`; makes the key file if there is none.
-pub(super) fn encrypt(
-    text: &[u8],
-    places: &Places,
-    unlock: &Unlock,
-    work: WorkFactor,
-) -> Result<Vec<u8>, LocalError> {
+pub(super) fn encrypt(text: &[u8], places: &Places, unlock: &Unlock, work: WorkFactor) -> Result<Vec<u8>, LocalError> {
     let encrypted = match unlock {
         Unlock::KeyFile => {
             let existing = read_key_file(places)?.and_then(|identities| identities.into_iter().next());
@@ -130,10 +125,7 @@ fn make_key_file(path: &Path) -> Result<x25519::Identity, LocalError> {
     let identity = x25519::Identity::generate();
     let created = humantime::format_rfc3339_seconds(SystemTime::now());
     let (public, secret) = (identity.to_public(), identity.to_string());
-    let text = Zeroizing::new(format!(
-        "# created: {created}\n# public key: {public}\n{}\n",
-        secret.expose_secret()
-    ));
+    let text = Zeroizing::new(format!("# created: {created}\n# public key: {public}\n{}\n", secret.expose_secret()));
     file::replace(path, text.as_bytes())?;
     Ok(identity)
 }

@@ -18,7 +18,7 @@ pub enum LocalError {
         /// The encoded id.
         id: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
     /// The secrets are there already; nothing was changed.
     #[error("already there, and left as it is: {}; update it, or ask to overwrite", .ids.join(", "))]

@@ -102,13 +102,22 @@ async fn keep(
                 failures += 1;
                 let wait = jittered(pace.retry(failures));
                 tracing::warn!(%error, retry_in = ?wait, "cannot register with the API server");
-                if applied.as_ref() != Some(&bundle) {
+                if !applied.as_ref().is_some_and(|applied| trusts(applied.as_deref(), bundle.as_deref())) {
                     publish(&state, RegistrationState::Pending { last_error: Some(error.to_string()) });
                 }
                 wait
             }
         };
         changed_or(&mut ca_bundle, wait).await;
+    }
+}
+
+/// Whether an API server that was given `applied` trusts every CA of `wanted`. When an old CA is dropped, the bundle that
+/// was applied before holds the one that remains.
+fn trusts(applied: Option<&str>, wanted: Option<&str>) -> bool {
+    match (applied, wanted) {
+        (Some(applied), Some(wanted)) => applied.contains(wanted),
+        (applied, wanted) => applied == wanted,
     }
 }
 

@@ -112,9 +112,23 @@ mod tests {
     #[test]
     fn without_a_sensible_timeout_the_configured_one_counts() {
         let nonsense = [
-            "", "timeout", "timeout=", "timeout=10", "timeout=s", "timeout=-10s", "timeout=10 s", "timeout=ten",
-            "timeout=0s", "timeout=1e3s", "timeout=.s", "timeout=1.2.3s", "timeout=10d", "Timeout=10s", "timeout=infs",
-            "timeout=99999999999999999999h", "timeout=%31s",
+            "",
+            "timeout",
+            "timeout=",
+            "timeout=10",
+            "timeout=s",
+            "timeout=-10s",
+            "timeout=10 s",
+            "timeout=ten",
+            "timeout=0s",
+            "timeout=1e3s",
+            "timeout=.s",
+            "timeout=1.2.3s",
+            "timeout=10d",
+            "Timeout=10s",
+            "timeout=infs",
+            "timeout=99999999999999999999h",
+            "timeout=%31s",
         ];
         for query in nonsense {
             assert_eq!(times(Some(query)), (18_000, 19_000), "{query:?}");

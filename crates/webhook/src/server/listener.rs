@@ -21,7 +21,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A port that cannot be listened at.
 #[derive(Debug, Error)]
-#[error("cannot listen at port {port} ({key}): {source}; is another program using it, or is a port below 1024 not allowed?")]
+#[error(
+    "cannot listen at port {port} ({key}): {source}; is another program using it, or is a port below 1024 not allowed?"
+)]
 pub struct BindError {
     /// The port that was asked for.
     pub port: u16,

@@ -29,14 +29,29 @@ pub(super) fn admission(reviewed: &Reviewed, duration: Duration) {
     match reviewed.outcome {
         Outcome::Patched => line!(info),
         Outcome::Unchanged => line!(debug),
-        Outcome::Refused400
-        | Outcome::Refused503
-        | Outcome::AdmittedUnserved
-        | Outcome::Malformed
-        | Outcome::Error => line!(warn),
+        Outcome::Refused400 | Outcome::Refused503 | Outcome::AdmittedUnserved | Outcome::Malformed | Outcome::Error => {
+            line!(warn)
+        }
     }
 }
 
 fn cut(text: &str, longest: usize) -> &str {
-    &text[..text.floor_char_boundary(longest)]
+    let mut end = text.len().min(longest);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let table = [("abcdef", "abcd"), ("abc", "abc"), ("abcä", "abc"), ("äää", "ää"), ("", "")];
+        for (text, expected) in table {
+            assert_eq!(cut(text, 4), expected);
+        }
+    }
 }

@@ -166,3 +166,6 @@ pub async fn serve(
 
 /// How long a scrape of the metrics may go on when everything else has ended.
 const STATUS_DRAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

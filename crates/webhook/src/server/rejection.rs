@@ -60,7 +60,8 @@ impl Rejection {
             Self::NotFound => format!("nothing is here; reviews of pods are sent to {ADMISSION_PATH}\n"),
             Self::MethodNotAllowed => "an AdmissionReview is sent by POST\n".to_owned(),
             Self::UnsupportedMediaType => {
-                "an AdmissionReview has the content type application/json; this request says something else\n".to_owned()
+                "an AdmissionReview has the content type application/json; this request says something else\n"
+                    .to_owned()
             }
             Self::TooLarge { limit } => format!("the review is larger than the {limit} bytes that are read of one\n"),
             Self::BodyTooSlow => "the review did not arrive in time\n".to_owned(),

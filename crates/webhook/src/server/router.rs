@@ -29,7 +29,6 @@ pub const ADMISSION_PATH: &str = "/mutate--v1-pod";
 const PIECE: usize = 64 << 10;
 
 /// The HTTP service for reviews, without sockets.
-#[must_use]
 pub fn admission_router(settings: &ServerSettings, reviewer: Arc<dyn Reviewer>, metrics: Metrics) -> Router {
     let limits = settings.limits;
     let admissions = Admissions {

@@ -11,7 +11,6 @@ use crate::metrics::{self, Metrics};
 
 /// `/healthz` (200 as long as requests are answered at all), `/readyz` (200, or 503 with the reasons, one a line) and
 /// `/metrics` (OpenMetrics text).
-#[must_use]
 pub fn status_router(readiness: Readiness, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))

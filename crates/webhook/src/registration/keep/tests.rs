@@ -156,6 +156,20 @@ async fn a_failed_refresh_leaves_the_registration_as_it_is() {
 }
 
 #[test]
+fn a_bundle_without_the_old_ca_is_trusted_before_it_is_applied_and_a_new_ca_is_not() {
+    for (applied, wanted, trusted) in [
+        (Some("B\nA"), Some("B"), true),
+        (Some("B"), Some("B"), true),
+        (None, None, true),
+        (Some("A"), Some("B\nA"), false),
+        (Some("A"), None, false),
+        (None, Some("A"), false),
+    ] {
+        assert_eq!(trusts(applied, wanted), trusted, "{applied:?} {wanted:?}");
+    }
+}
+
+#[test]
 fn the_wait_doubles_up_to_its_limit() {
     let pace = Pace::default();
     let seconds = |failures| pace.retry(failures).as_secs();
