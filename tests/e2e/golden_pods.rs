@@ -45,7 +45,7 @@ fn groups() -> BTreeMap<String, Vec<Value>> {
 
 /// Left out are the cases that depart from Flyte on purpose, those that need Secrets for image pulls, and those whose
 /// store fails in a way that a file cannot: unit tests look at them.
-pub(crate) fn concerns_the_cluster(case: &Value) -> bool {
+fn concerns_the_cluster(case: &Value) -> bool {
     let store = case["store"].as_object().into_iter().flat_map(Map::values);
     let failing = store.into_iter().any(|value| value.get("error").is_some());
     case["departs"].as_array().is_none_or(Vec::is_empty) && case["cluster"].is_null() && !failing
@@ -111,7 +111,7 @@ async fn check(served: &Namespace, unserved: &Namespace, case: &Value) -> Result
 }
 
 /// A golden pod, for a namespace of ours, never scheduled, named after its case.
-pub(crate) fn prepared(case: &Value, pod: &Value) -> Value {
+fn prepared(case: &Value, pod: &Value) -> Value {
     let mut pod = pod.clone();
     pod["metadata"]["name"] = json!(text(&case["name"]).replace('_', "-"));
     pod["metadata"].as_object_mut().unwrap().remove("namespace");

@@ -28,7 +28,7 @@ fn base_prefix() -> String {
 }
 
 /// A task's pod that reads these secrets and variables with flytekit and prints them.
-pub(crate) fn reading_pod(requests: &[String], questions: &Value, variables: &Value) -> Value {
+fn reading_pod(requests: &[String], questions: &Value, variables: &Value) -> Value {
     let mut pod = task_pod("task", requests);
     let venv = venv().to_str().unwrap().to_owned();
     let mut folders = vec!["/usr".to_owned(), "/lib".to_owned(), "/lib64".to_owned(), venv.clone()];
@@ -55,7 +55,7 @@ pub(crate) fn reading_pod(requests: &[String], questions: &Value, variables: &Va
 }
 
 /// Runs the pod to its end and gives what it printed.
-pub(crate) async fn run(namespace: &Namespace, pod: &Value) -> Value {
+async fn run(namespace: &Namespace, pod: &Value) -> Value {
     namespace.create_pod(pod).await.unwrap();
     let path = format!("{}/task", namespace.path("pods"));
     let phase = eventually("the end of the pod", 90, || async {

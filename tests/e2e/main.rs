@@ -13,4 +13,3 @@ mod pods;
 mod registration;
 mod reinvocation;
 mod secrecy;
-mod zz_scratch;

@@ -124,7 +124,7 @@ async fn everything_that_the_webhook_does_not_know_of_a_pod_survives() {
 }
 
 /// A pod with one request and with fields that few pods have; some are only a few versions of Kubernetes old.
-pub(crate) fn pod_with_everything() -> Value {
+fn pod_with_everything() -> Value {
     let mut pod = task_pod("t", &[request(&[("group", "g"), ("key", "k"), ("mount_requirement", "ENV_VAR")])]);
     let spec = json!({
         "hostnameOverride": "a-name-of-its-own",

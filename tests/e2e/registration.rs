@@ -65,7 +65,7 @@ async fn a_registration_that_flyte_made_is_taken_over_and_what_others_added_is_k
 }
 
 /// A configuration like the one that Flyte's webhook leaves, with what people add by hand.
-pub(crate) async fn by_flyte(namespace: &Namespace) -> Value {
+async fn by_flyte(namespace: &Namespace) -> Value {
     let name = &namespace.name;
     let rule = json!({"operations": ["CREATE"], "apiGroups": ["*"], "apiVersions": ["v1"], "resources": ["pods"]});
     json!({

@@ -15,7 +15,7 @@ use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_p
 
 /// A webhook of the test's own that adds a container `late` and an init container `late-init`, once; it is called
 /// after ours, whose name comes first.
-pub(crate) async fn adder(namespace: &Namespace) {
+async fn adder(namespace: &Namespace) {
     let authority = Authority::new("another webhook");
     let leaf = authority.leaf(&["127.0.0.1"], 2040);
     let tls = RustlsConfig::from_pem(leaf.certificate.into_bytes(), leaf.key.into_bytes()).await.unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use data_encoding::BASE64;
-use flyte_secrets_config::Loaded;
+use flyte_secrets_config::{Loaded, LogFormat, LogLevel, LogSettings};
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, encode_all};
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
@@ -52,6 +52,8 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
     if config.files.is_empty() {
         use SecretManagerType::{Embedded, Global, K8s};
         loaded.config.injection.managers = vec![Global, Embedded, K8s];
+        // Somebody looks on: words, and only those that matter.
+        loaded.config.log = LogSettings { level: LogLevel::Warn, format: LogFormat::Text };
     }
     Ok(demonstrate(&loaded, args).await?)
 }

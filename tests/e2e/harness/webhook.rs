@@ -142,7 +142,7 @@ impl Webhook {
         let file = self.folder.path().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();
         let mut command = self.command(&["secret", "import"]);
-        command.arg("-f").arg(file);
+        command.arg(file);
         run_ok(command).await;
     }
 
