@@ -47,7 +47,7 @@ build:
 e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv
-	cargo test $(BUILD) $(BED) --test e2e -- --show-output 2>&1 | $(LOG)
+	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 
 # The server and the load come from one release build; what is measured is the program that ships.
 bench bench-short:

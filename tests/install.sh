@@ -12,7 +12,7 @@ mkdir -p "$FLYTE_SECRETS_CACHE"
 # Programs the scripts call, and the Debian packages that hold them.
 packages() {
   local missing=() pair
-  for pair in cc:gcc make:make curl:ca-certificates python3:python3 openssl:openssl ip:iproute2 unshare:util-linux \
+  for pair in cc:gcc make:make curl:ca-certificates python3:python3 openssl:openssl ip:iproute2 unshare:util-linux setpriv:util-linux \
     flock:util-linux awk:gawk setsid:util-linux; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done

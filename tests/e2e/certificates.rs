@@ -111,7 +111,7 @@ async fn a_secret_that_cannot_serve_is_replaced() {
 #[tokio::test]
 async fn a_verb_that_is_missing_for_the_secret_is_named() {
     let verbs = |verbs: &[&str]| json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}]);
-    for (rights, missing) in [(verbs(&[]), "get"), (verbs(&["get"]), "create")] {
+    for (rights, missing) in [(json!([]), "get"), (verbs(&["get"]), "create")] {
         let (namespace, mut webhook) = new("no-right").await;
         let kubeconfig = service_account(&namespace, rights.clone()).await;
         webhook.set_env("KUBECONFIG", kubeconfig.to_str().unwrap());

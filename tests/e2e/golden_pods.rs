@@ -48,7 +48,8 @@ fn groups() -> BTreeMap<String, Vec<Value>> {
 fn concerns_the_cluster(case: &Value) -> bool {
     let store = case["store"].as_object().into_iter().flat_map(Map::values);
     let failing = store.into_iter().any(|value| value.get("error").is_some());
-    case["departs"].as_array().is_none_or(Vec::is_empty) && case["cluster"].is_null() && !failing
+    let pulls_images = !case["config"]["embeddedSecretManagerConfig"]["imagePullSecrets"].is_null();
+    case["departs"].as_array().is_none_or(Vec::is_empty) && !pulls_images && !failing
 }
 
 async fn check_group(unserved: &Namespace, cases: Vec<Value>) -> Vec<String> {

@@ -133,9 +133,9 @@ pub(crate) enum InjectOutput {
     Yaml,
     /// The same as JSON; warnings and refusals as JSON lines on standard error
     Json,
-    /// The JSON patch of each pod
+    /// One JSON patch (RFC 6902) a document, [] where nothing changes
     Patch,
-    /// What changes
+    /// What changes in each object
     Diff,
 }
 

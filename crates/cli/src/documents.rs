@@ -3,11 +3,15 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 /// The most that is read of one file.
 const MAX_INPUT: u64 = 64 * 1024 * 1024;
+/// The most values in one YAML document, aliases counted with what they stand for.
+const MAX_NODES: usize = 10_000_000;
+/// Up to here every whole number has a float of its own: 2^53.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Kinds that hold a pod template, and where.
 const TEMPLATES: [(&str, &str); 9] = [
@@ -24,9 +28,9 @@ const TEMPLATES: [(&str, &str); 9] = [
 
 /// One document of an input.
 pub(crate) struct Document {
-    /// As it was written.
-    pub(crate) text: String,
-    /// As data.
+    /// As it was written in YAML; nothing for one of several JSON values in a row.
+    pub(crate) text: Option<String>,
+    /// As data; null where there are only comments.
     pub(crate) value: Value,
 }
 
@@ -34,6 +38,8 @@ pub(crate) struct Document {
 pub(crate) struct PodPlace {
     /// Where in the document: a JSON pointer.
     pub(crate) pointer: String,
+    /// Where the object is that the pod belongs to.
+    pub(crate) object: String,
     /// `Kind namespace/name` of the object, for messages.
     pub(crate) title: String,
     /// The namespace of the object.
@@ -43,38 +49,93 @@ pub(crate) struct PodPlace {
 /// Reads a file, or standard input for `-`.
 pub(crate) fn read_input(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
-    let name = path.display();
+    let name = display(path);
     if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_INPUT + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
     } else {
+        if path.is_dir() {
+            bail!("{name} is a folder; name the files in it, {name}/*.yaml for example");
+        }
         let file = std::fs::File::open(path).with_context(|| format!("cannot open {name}"))?;
         file.take(MAX_INPUT + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {name}"))?;
     }
     if bytes.len() as u64 > MAX_INPUT {
         bail!("{name} is larger than 64 MiB");
     }
-    String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{name} is not UTF-8"))
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = 1 + error.as_bytes()[..good].iter().filter(|&&byte| byte == b'\n').count();
+        anyhow!("{name}:{line}: not UTF-8")
+    })
 }
 
-/// Splits an input into its documents.
-pub(crate) fn parse(name: &Path, text: &str) -> Result<Vec<Document>> {
+/// An input's name, for messages.
+pub(crate) fn display(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Splits an input into its documents. A document of comments alone is one too, so that nothing is lost.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Document>> {
     if text.trim_start().starts_with(['{', '[']) {
         let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-        let document = |value| Document { text: text.to_owned(), value };
+        let document = |value| Document { text: None, value };
         if let Ok(values) = values.map(|value| value.map(document)).collect::<Result<Vec<_>, _>>() {
             return Ok(values);
         }
     }
     let mut documents = Vec::new();
     for (line, text) in split(text) {
-        let value: Value = serde_saphyr::from_str(&text).map_err(|error| {
-            anyhow::anyhow!("{}: the document that starts at line {line} cannot be read: {error}", name.display())
-        })?;
-        if !value.is_null() {
-            documents.push(Document { text, value });
+        if !text.trim().is_empty() {
+            let value = from_yaml(&text).map_err(|error| unreadable(path, line, &error))?;
+            documents.push(Document { text: Some(text), value });
         }
     }
     Ok(documents)
+}
+
+/// Reads one document as kubectl does.
+fn from_yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_events: 2 * MAX_NODES },
+        // Go's YAML reads 0644 so, and many a defaultMode is written so.
+        legacy_octal_numbers: true,
+        // What an input holds is nobody's business in a log.
+        with_snippet: false,
+    };
+    let mut value = serde_saphyr::from_str_with_options(text, options)?;
+    whole_numbers(&mut value);
+    Ok(value)
+}
+
+/// Go's YAML makes no difference between `1e3` and `1000`, and an integer field takes the latter only.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(elements) => elements.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or_default();
+            if float.fract() == 0.0 && float.abs() <= MAX_EXACT {
+                // It is whole and in range.
+                *number = (float as i64).into();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What is wrong with a document, and at which line of its file.
+fn unreadable(path: &Path, first_line: usize, error: &serde_saphyr::Error) -> anyhow::Error {
+    let (line, column) = error.location().map_or((1, 0), |at| (at.line(), at.column()));
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&text);
+    let line = (first_line as u64 - 1) + line.max(1);
+    let problem = match error {
+        serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
+            "too large or too deeply nested"
+        }
+        _ => "not valid YAML",
+    };
+    anyhow!("{}:{line}:{column}: {problem}: {text}", display(path))
 }
 
 /// The texts between the document markers of YAML (1.2.2, section 9.1), each with its first line's number.
@@ -117,15 +178,17 @@ fn collect(object: &Value, pointer: String, default_namespace: &str, found: &mut
         let namespace = metadata["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(default_namespace);
         found.push(PodPlace {
             pointer: format!("{pointer}{template}"),
+            object: pointer,
             title: format!("{kind} {namespace}/{name}"),
             namespace: namespace.to_owned(),
         });
     }
 }
 
-/// A document as YAML.
+/// A document as YAML that readers of YAML 1.1 and 1.2 understand alike. A line of text stays one line.
 pub(crate) fn to_yaml(value: &Value) -> Result<String> {
-    serde_saphyr::to_string(value).context("cannot write YAML")
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(value, options).context("cannot write YAML")
 }
 
 #[cfg(test)]

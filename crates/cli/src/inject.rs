@@ -16,8 +16,10 @@ use crate::setup::Surroundings;
 struct Injected {
     document: Document,
     after: Value,
-    /// The patch of each pod, for the whole document.
-    patches: Vec<(String, Value)>,
+    /// The operations on all its pods.
+    patch: Vec<Value>,
+    /// What has changed: the title and the place of each object.
+    changed: Vec<(String, String)>,
 }
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: &InjectArgs) -> Result<(), Failed> {
@@ -28,7 +30,7 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
     let mut refused = false;
     for document in documents {
         let mut after = document.value.clone();
-        let mut patches = Vec::new();
+        let (mut operations, mut changed) = (Vec::new(), Vec::new());
         for Decided { place, before, admission } in offline.decide(&document).await? {
             let Some(admission) = admission else {
                 not_labelled(&place, as_json);
@@ -39,7 +41,8 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
                 Ok(Some(patch)) => {
                     let pod = after.pointer_mut(&place.pointer).context("the pod is gone from its document")?;
                     *pod = apply(before, &patch)?;
-                    patches.push((place.title, at(&place.pointer, patch)));
+                    operations.extend(at(&place.pointer, patch));
+                    changed.push((place.title, place.object));
                 }
                 Err(refusal) => {
                     refused = true;
@@ -47,7 +50,7 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
                 }
             }
         }
-        injected.push(Injected { document, after, patches });
+        injected.push(Injected { document, after, patch: operations, changed });
     }
     if refused {
         // All or nothing: half of an input is nobody's wish.
@@ -89,42 +92,51 @@ fn apply(mut pod: Value, patch: &Value) -> Result<Value> {
     Ok(pod)
 }
 
-/// A patch for the document instead of its pod.
-fn at(pointer: &str, mut patch: Value) -> Value {
-    for operation in patch.as_array_mut().into_iter().flatten() {
-        let path = format!("{pointer}{}", operation["path"].as_str().unwrap_or_default());
-        operation["path"] = path.into();
-    }
-    patch
+/// A pod's patch as operations on its document.
+fn at(pointer: &str, patch: Value) -> impl Iterator<Item = Value> {
+    let operations = if let Value::Array(operations) = patch { operations } else { Vec::new() };
+    operations.into_iter().map(move |mut operation| {
+        for member in ["path", "from"] {
+            if let Some(path) = operation.get_mut(member) {
+                *path = format!("{pointer}{}", path.as_str().unwrap_or_default()).into();
+            }
+        }
+        operation
+    })
 }
 
 fn render(injected: &[Injected], output: InjectOutput) -> Result<String> {
     let mut text = String::new();
-    for (index, Injected { document, after, patches }) in injected.iter().enumerate() {
+    for one in injected {
         match output {
-            InjectOutput::Json => text.push_str(&format!("{}\n", serde_json::to_string_pretty(after)?)),
             InjectOutput::Yaml => {
-                if index > 0 {
+                if !text.is_empty() {
                     text.push_str("---\n");
                 }
-                let is_json = document.text.trim_start().starts_with(['{', '[']);
-                let own = if patches.is_empty() && !is_json { document.text.clone() } else { to_yaml(after)? };
-                text.push_str(&own);
+                text.push_str(&as_yaml(one)?);
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
             }
-            InjectOutput::Patch => {
-                for (_, patch) in patches {
-                    text.push_str(&format!("{}\n", serde_json::to_string_pretty(patch)?));
-                }
-            }
+            // Comments alone are no JSON and take no patch.
+            _ if one.document.value.is_null() => {}
+            InjectOutput::Json => text.push_str(&format!("{}\n", serde_json::to_string_pretty(&one.after)?)),
+            InjectOutput::Patch => text.push_str(&format!("{}\n", serde_json::to_string_pretty(&one.patch)?)),
             InjectOutput::Diff => {
-                if let Some((title, _)) = patches.first() {
-                    text.push_str(&diff::unified(title, &to_yaml(&document.value)?, &to_yaml(after)?));
+                for (title, object) in &one.changed {
+                    let yaml = |document: &Value| document.pointer(object).map(to_yaml).unwrap_or_else(|| Ok(String::new()));
+                    text.push_str(&diff::unified(title, &yaml(&one.document.value)?, &yaml(&one.after)?));
                 }
             }
         }
     }
     Ok(text)
+}
+
+/// As it was written, where nothing has changed.
+fn as_yaml(Injected { document, after, patch, .. }: &Injected) -> Result<String> {
+    match &document.text {
+        Some(text) if patch.is_empty() => Ok(text.clone()),
+        _ => to_yaml(after),
+    }
 }

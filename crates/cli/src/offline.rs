@@ -1,6 +1,5 @@
 //! What `inject` and `explain` share: pods of documents through the webhook's own code, without a cluster.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,9 +53,11 @@ impl Offline {
         let variables = args
             .env
             .iter()
-            .map(|pair| match pair.split_once('=') {
+            .zip(1..)
+            .map(|(pair, number)| match pair.split_once('=') {
                 Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-                None => Err(anyhow!("--env {pair:?}: write NAME=VALUE")),
+                // Perhaps it is a value that lacks its name.
+                None => Err(anyhow!("--env number {number} has no '='; write NAME=VALUE")),
             })
             .collect::<Result<Vec<_>>>()?;
         let values = match &args.values {
@@ -85,9 +86,23 @@ impl Offline {
 
     async fn admit(&self, place: &PodPlace, pod: &Value) -> Result<Admission> {
         let bytes = serde_json::to_vec(pod)?;
-        let outline = PodOutline::parse(&bytes).with_context(|| format!("{} is no pod that can be read", place.title))?;
+        let outline = PodOutline::parse(&bytes).map_err(|_| no_pod(&place.title, &bytes))?;
         let namespace = if outline.metadata.namespace.is_empty() { &place.namespace } else { &*outline.metadata.namespace };
         Ok(admit(&self.settings, &self.sources, &outline, namespace, Instant::now() + PATIENCE).await)
+    }
+}
+
+/// Which member of a pod has another type than Kubernetes gives it. What it holds is not said.
+fn no_pod(title: &str, bytes: &[u8]) -> anyhow::Error {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, PodOutline<'_>>(&mut json) {
+        Err(error) => {
+            let text = error.inner().to_string();
+            let expected = text.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
+            let expected = expected.split(" at line ").next().unwrap_or(expected);
+            anyhow!("{title}: {} of the pod must be {expected}", error.path())
+        }
+        Ok(_) => anyhow!("{title}: not a pod that can be read"),
     }
 }
 
@@ -102,12 +117,8 @@ pub(crate) fn read_documents(files: &[std::path::PathBuf]) -> Result<Vec<Documen
     for path in files {
         all.extend(documents::parse(path, &documents::read_input(path)?)?);
     }
-    if all.is_empty() {
-        bail!("there is no document in {}", files.iter().map(|path| display(path)).collect::<Vec<_>>().join(", "));
+    if all.iter().all(|document| document.value.is_null()) {
+        bail!("there is no document in {}", files.iter().map(|path| documents::display(path)).collect::<Vec<_>>().join(", "));
     }
     Ok(all)
-}
-
-fn display(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }

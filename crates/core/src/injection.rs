@@ -249,7 +249,7 @@ pub struct Injection {
     pub volume: Option<Volume>,
     /// A container that brings the value.
     pub fetch: Option<Fetch>,
-    /// Annotations, lowest precedence first: a name that is there already is left as it is.
+    /// Annotations, highest precedence first: a name that is there already is left as it is.
     pub annotations: Vec<Annotation>,
     /// An image-pull Secret.
     pub pull_secret: Option<String>,

@@ -3,9 +3,11 @@
 //! So a field that our version of Kubernetes does not know yet survives, and so does every quantity
 //! and time stamp as it was written. Source of the members: Kubernetes' `core/v1` Pod.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,12 @@ impl Deref for Text<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -49,18 +57,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A map of strings in the order it was written: labels, annotations.
+/// A map of strings: labels, annotations. Of several members of one name the last one counts, as in Go.
 #[derive(Clone, Debug, Default)]
-pub struct TextMap<'a>(Vec<(Text<'a>, Text<'a>)>);
+pub struct TextMap<'a>(BTreeMap<Text<'a>, Text<'a>>);
 
 impl<'a> TextMap<'a> {
-    /// The value of a name. Of several members of one name the last one counts, as in Go.
+    /// The value of a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+        self.0.get(name).map(|value| &**value)
     }
 
-    /// All members.
+    /// All members, in byte order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -75,9 +83,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
                 f.write_str("a map of strings")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    members.insert(name, value);
                 }
                 Ok(TextMap(members))
             }
@@ -175,6 +183,8 @@ pub struct ContainerOutline<'a> {
     /// The command as it is written; read only where it may be one of ours.
     #[serde(borrow)]
     command: Option<&'a RawValue>,
+    #[serde(skip)]
+    parsed_command: OnceLock<Vec<String>>,
 }
 
 impl ContainerOutline<'_> {
@@ -186,8 +196,9 @@ impl ContainerOutline<'_> {
 
     /// The command; empty where there is none.
     #[must_use]
-    pub fn command(&self) -> Vec<String> {
-        self.command.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    pub fn command(&self) -> &[String] {
+        let parse = || self.command.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        self.parsed_command.get_or_init(parse)
     }
 
     /// The plain value of a variable; a missing `value` is the empty text.

@@ -260,7 +260,10 @@ fn two_requests_for_one_file_or_folder_are_told() {
     assert!(play(&["AWS"], &requests, Value::Null).result.collisions[0].contains("both write the file"));
     let requests = ["G", "g"].map(|group| json!({"group": group, "key": "k", "mount": "FILE"}));
     let collisions = play(&["K8s"], &requests, Value::Null).result.collisions;
-    assert!(collisions.iter().any(|collision| collision.contains("two volumes at /etc/flyte/secrets/g")), "{collisions:?}");
+    assert!(
+        collisions.iter().any(|collision| collision.contains("two volumes at /etc/flyte/secrets/g")),
+        "{collisions:?}"
+    );
 }
 
 #[test]

@@ -70,8 +70,7 @@ fn pods_come_out_as_from_the_reference() {
         let (name, expect) = (case["name"].as_str().unwrap(), &case["expect"]);
         let mut settings = settings(case);
         settings.init_container_placement = InitContainerPlacement::Last;
-        let ours = injected(case, &settings, &case["pod"])
-            .filter(|ours| ours.served_by.iter().all(Option::is_some));
+        let ours = injected(case, &settings, &case["pod"]).filter(|ours| ours.served_by.iter().all(Option::is_some));
         match (expect["admission"].as_str().unwrap(), ours) {
             ("patched", Some(ours)) => {
                 let (pod, expected) = (normalised(ours.pod), normalised(expect["pod"].clone()));

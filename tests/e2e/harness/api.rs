@@ -79,7 +79,12 @@ impl Api {
         if !head.status.is_success() {
             return Err(Failure::of_answer(head.status.as_u16(), &body));
         }
-        let warnings = head.headers.get_all("warning").iter().map(|text| text.to_str().unwrap().to_owned()).collect();
+        let warnings = head
+            .headers
+            .get_all("warning")
+            .iter()
+            .map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned())
+            .collect();
         Ok((serde_json::from_slice(&body).unwrap(), warnings))
     }
 }

@@ -14,9 +14,11 @@ pub(crate) fn path() -> PathBuf {
     path
 }
 
-/// The program with an environment of its own: nothing of the machine's configuration reaches it.
+/// The program with an environment of its own: nothing of the machine's configuration reaches it. It ends when the
+/// test does, however that ends.
 pub(crate) fn flyte_secrets(arguments: &[&str]) -> Command {
-    let mut command = Command::new(path());
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(path());
     command.env_clear().args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     for name in ["PATH", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {

@@ -1,8 +1,10 @@
 //! The webhook as a process of its own, registered by URL for one namespace.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -177,7 +179,7 @@ impl Webhook {
         eventually("a call of the webhook", 20, || async {
             // Nothing is asked for, so any webhook lets it pass.
             namespace.try_pod(&task_pod("probe", &[])).await.map_err(|failure| failure.message)?;
-            match self.metric("admissions_total").await {
+            match self.calls().await {
                 count if count > 0.0 => Ok(()),
                 _ => Err("no admission yet".to_owned()),
             }
@@ -185,8 +187,13 @@ impl Webhook {
         .await;
     }
 
+    /// How often the API server has called it.
+    pub(crate) async fn calls(&self) -> f64 {
+        self.metric("admission_duration_seconds_count").await
+    }
+
     /// The sum of all samples of a metric, whatever its prefix and labels.
-    pub(crate) async fn metric(&self, name: &str) -> f64 {
+    async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.plain("/metrics").await.unwrap();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let of_name = samples.filter(|line| line.split(['{', ' ']).next().is_some_and(|n| n.ends_with(name)));
@@ -257,7 +264,13 @@ pub(crate) fn merge(under: &mut Value, over: Value) {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that nobody else in this run gets.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if TAKEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }

@@ -52,11 +52,13 @@ pub(super) fn inject(settings: &Settings, request: &Secret) -> Answer {
 
 /// The same request has the same id in every pod and every pass. The reference draws a random one.
 fn id(request: &Secret) -> String {
+    let Secret { group, group_version, key, mount_requirement, env_var } = request;
     let mut digest = Sha256::new();
-    for part in [&request.group, &request.group_version, &request.key] {
+    for part in [group, group_version, key, env_var] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
+    digest.update(mount_requirement.number().to_be_bytes());
     HEXLOWER.encode(&digest.finalize()[..8])
 }
 
@@ -84,6 +86,6 @@ fn template(group: &str, key: &str, data: &str) -> Result<String, Decline> {
 
 /// Whether Go's templates read the key as one field: letters, digits and `_`, no digit first.
 fn is_identifier(key: &str) -> bool {
-    let letter = |c: char| c == '_' || c.is_alphabetic();
-    key.starts_with(letter) && key.chars().all(|c| letter(c) || c.is_numeric())
+    let letter = |c: char| c == '_' || (c.is_alphabetic() && !c.is_numeric());
+    key.starts_with(letter) && key.chars().all(|c| letter(c) || c.is_ascii_digit())
 }

@@ -37,31 +37,15 @@ impl<'a> Additions<'a> {
         Self { profile, env: Vec::new(), mounts: Vec::new(), ours: vec![false; spec.init_containers.len()] }
     }
 
-    /// Whether an earlier pass has added this fetch container: one of its name and content.
-    pub(super) fn recognise(&mut self, existing: &[ContainerOutline<'_>], container: &FetchContainer) -> bool {
-        let numbered = |name: &str| {
-            let number = name.strip_prefix(container.name_prefix);
-            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let same = |there: &ContainerOutline<'_>| {
-            numbered(&there.name)
-                && there.command() == container.command
-                && container.env.iter().all(|own| there.env.iter().any(|variable| same_variable(variable, own)))
-        };
-        let found = existing.iter().enumerate().position(|(index, there)| !self.ours[index] && same(there));
-        if let Some(index) = found {
-            self.ours[index] = true;
-        }
-        found.is_some()
+    /// An earlier pass has added this init container: it has everything.
+    pub(super) fn leave_alone(&mut self, index: usize) {
+        self.ours[index] = true;
     }
 
     /// Whether an earlier pass has added the writer of Embedded files.
     pub(super) fn recognise_writer(&mut self, existing: &[ContainerOutline<'_>], name: &str) -> bool {
         let found = existing.iter().position(|there| *there.name == *name && is_our_writer(there));
-        if let Some(index) = found {
-            self.ours[index] = true;
-        }
-        found.is_some()
+        found.inspect(|&index| self.leave_alone(index)).is_some()
     }
 
     pub(super) fn container(
@@ -96,6 +80,21 @@ impl<'a> Additions<'a> {
             env_from: self.env.len(),
             mounts_from: self.mounts.len(),
         }
+    }
+
+    /// About how many bytes go to every container.
+    pub(super) fn bytes(&self) -> usize {
+        let env = effective(self.profile, &self.env).into_iter().map(|variable| {
+            let source = match &variable.source {
+                EnvSource::SecretKeyRef { name, key } => r#""valueFrom":{}"#.len() + name.len() + key.len(),
+                source => source.value().map_or(0, str::len),
+            };
+            r#"{"name":"","value":""},"#.len() + variable.name.len() + source
+        });
+        let mounts = distinct(&self.mounts).into_iter();
+        let mounts =
+            mounts.map(|mount| r#"{"mountPath":"","name":""},"#.len() + mount.mount_path.len() + mount.name.len());
+        env.chain(mounts).sum()
     }
 
     /// Patches the containers of one list.
@@ -190,8 +189,11 @@ fn add_mounts<'a>(
     mounts: &[&VolumeMount<'a>],
     operations: &mut Vec<PatchOperation<'a>>,
 ) {
-    let present = &container.volume_mounts;
-    let new = mounts.iter().filter(|mount| present.iter().all(|there| *there.name != *mount.name)).copied().cloned();
+    if mounts.is_empty() {
+        return;
+    }
+    let present: HashSet<&str> = container.volume_mounts.iter().map(|mount| &*mount.name).collect();
+    let new = mounts.iter().filter(|mount| !present.contains(&*mount.name)).copied().cloned();
     if present.is_empty() {
         let new: Vec<_> = new.collect();
         if !new.is_empty() {

@@ -6,6 +6,7 @@
 
 mod collisions;
 mod containers;
+mod fetchers;
 mod volumes;
 mod writer;
 
@@ -21,6 +22,7 @@ use crate::settings::{SecretManagerType, Settings};
 
 pub use collisions::Collision;
 use containers::{Additions, NewContainer};
+use fetchers::Fetchers;
 use volumes::Volumes;
 
 /// A request, who serves it, and what that adds to the pod.
@@ -52,7 +54,29 @@ pub enum MergeError {
          Secret {2:?}; rename one of them"
     )]
     VolumeNameTaken(String, String, String),
+    /// The variables and mounts of all containers come to more than [`MAX_ADDED_BYTES`].
+    #[error(
+        "its secrets come to {bytes} bytes over its {containers} containers, {MAX_ADDED_BYTES} are allowed and far \
+         fewer fit into a pod; ask for fewer secrets, or in fewer containers"
+    )]
+    TooLarge {
+        /// About how many bytes would be added.
+        bytes: usize,
+        /// All containers, new ones included.
+        containers: usize,
+    },
+    /// The patch would have more than [`MAX_OPERATIONS`] operations.
+    #[error(
+        "its secrets need a patch of {0} operations, {MAX_OPERATIONS} are allowed; ask for fewer secrets, and remove \
+         variables that the pod has many times"
+    )]
+    TooManyOperations(usize),
 }
+
+/// The most that is added to the containers of a pod, in bytes. Kubernetes cannot store such a pod: etcd takes 1.5 MiB.
+pub const MAX_ADDED_BYTES: usize = 8 * 1024 * 1024;
+/// The most operations of a patch: the API server's work for one grows with the pod.
+pub const MAX_OPERATIONS: usize = 20_000;
 
 /// Merges all injections of a pod.
 ///
@@ -70,7 +94,7 @@ pub fn merge<'a>(
         play.injection(&volumes, index, injection, &yielding);
     }
     let collisions = collisions::find(served, &volumes);
-    Ok(Merged { operations: play.finish(volumes, served), collisions })
+    Ok(Merged { operations: play.finish(volumes, served)?, collisions })
 }
 
 /// Which of the second names ([`EnvVar::yields`]) may be set: those that are nobody else's.
@@ -99,6 +123,7 @@ struct Play<'a> {
     settings: &'a Settings,
     pod: &'a PodOutline<'a>,
     additions: Additions<'a>,
+    fetchers: Fetchers<'a>,
     new_containers: Vec<NewContainer<'a>>,
     writer_lines: Vec<&'a WriterLine>,
 }
@@ -106,7 +131,8 @@ struct Play<'a> {
 impl<'a> Play<'a> {
     fn new(settings: &'a Settings, pod: &'a PodOutline<'a>) -> Self {
         let additions = Additions::new(settings.profile, &pod.spec);
-        Self { settings, pod, additions, new_containers: Vec::new(), writer_lines: Vec::new() }
+        let fetchers = Fetchers::new(&pod.spec.init_containers);
+        Self { settings, pod, additions, fetchers, new_containers: Vec::new(), writer_lines: Vec::new() }
     }
 
     fn injection(
@@ -116,18 +142,19 @@ impl<'a> Play<'a> {
         injection: &'a Injection,
         yielding: &YieldingNames<'a>,
     ) {
-        let mount = volumes.mount(index);
+        let mut mount = volumes.mount(index);
         let mut variables_with_it: &'a [EnvVar] = &[];
         match (&injection.fetch, &mount) {
             (Some(Fetch::Own(container)), Some(mount)) => self.own_container(container, mount),
-            (Some(Fetch::Line(line)), Some(mount)) => {
+            (Some(Fetch::Line(line)), Some(first_mount)) => {
                 if self.writer_lines.is_empty() {
-                    self.first_line(mount);
+                    self.first_line(first_mount);
                     variables_with_it = &line.first;
+                } else {
+                    // The mount came with the first line; fetch containers of requests in between do without it.
+                    mount = None;
                 }
-                if !self.writer_lines.contains(&line) {
-                    self.writer_lines.push(line);
-                }
+                self.writer_lines.push(line);
             }
             _ => {}
         }
@@ -138,26 +165,14 @@ impl<'a> Play<'a> {
 
     /// A container of its own, unless an earlier pass has put it there.
     fn own_container(&mut self, container: &'a FetchContainer, mount: &VolumeMount<'a>) {
-        if self.additions.recognise(&self.pod.spec.init_containers, container) {
+        if let Some(index) = self.fetchers.claim(container) {
+            self.additions.leave_alone(index);
             return;
         }
-        let name = self.free_name(container.name_prefix);
+        let so_far = self.pod.spec.init_containers.len() + self.new_containers.len();
+        let name = self.fetchers.name(container.name_prefix, so_far);
         let own_mount = VolumeMount { mount_path: container.mount_path, name: mount.name.clone(), read_only: false };
         self.new_containers.push(self.additions.container(name, container, own_mount));
-    }
-
-    /// The name carries the number of init containers so far, as in the reference, or the next free number.
-    fn free_name(&self, prefix: &str) -> String {
-        let existing = &self.pod.spec.init_containers;
-        let taken = |name: &str| {
-            existing.iter().any(|container| *container.name == *name)
-                || self.new_containers.iter().any(|container| container.name == name)
-        };
-        let first = existing.len() + self.new_containers.len();
-        (first..)
-            .map(|number| format!("{prefix}{number}"))
-            .find(|name| !taken(name))
-            .expect("a pod has fewer containers than there are numbers")
     }
 
     fn first_line(&mut self, mount: &VolumeMount<'a>) {
@@ -169,8 +184,13 @@ impl<'a> Play<'a> {
         self.new_containers.push(self.additions.writer(settings, own_mount));
     }
 
-    fn finish(mut self, volumes: Volumes<'a>, served: &'a [Served<'a>]) -> Vec<PatchOperation<'a>> {
+    fn finish(mut self, volumes: Volumes<'a>, served: &'a [Served<'a>]) -> Result<Vec<PatchOperation<'a>>, MergeError> {
         let spec = &self.pod.spec;
+        let containers = spec.containers.len() + spec.init_containers.len() + self.new_containers.len();
+        let bytes = containers.saturating_mul(self.additions.bytes());
+        if bytes > MAX_ADDED_BYTES {
+            return Err(MergeError::TooLarge { bytes, containers });
+        }
         let mut operations = annotations(self.pod, served);
         volumes.write(spec, &mut operations);
         self.additions.write("/spec/initContainers", &spec.init_containers, true, &mut operations);
@@ -185,7 +205,10 @@ impl<'a> Play<'a> {
         let placement = self.settings.init_container_placement;
         containers::insert(self.new_containers, &self.additions, placement, spec, &mut operations);
         pull_secrets(self.pod, served, &mut operations);
-        operations
+        if operations.len() > MAX_OPERATIONS {
+            return Err(MergeError::TooManyOperations(operations.len()));
+        }
+        Ok(operations)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The volumes of a pod's injections: their names, their keys, and whether they are there already.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -25,6 +26,8 @@ struct Assigned<'a> {
 
 /// All volumes, in the order of the requests.
 pub(super) struct Volumes<'a> {
+    /// The pod's own volumes by name.
+    present: HashMap<&'a str, usize>,
     volumes: Vec<Assigned<'a>>,
     /// For each request the volume and where it is mounted.
     mounts: Vec<Option<(usize, &'a str)>>,
@@ -32,13 +35,17 @@ pub(super) struct Volumes<'a> {
 
 impl<'a> Volumes<'a> {
     pub(super) fn assign(pod: &'a PodOutline<'a>, served: &'a [Served<'a>]) -> Result<Self, MergeError> {
-        let mut this = Self { volumes: Vec::new(), mounts: Vec::with_capacity(served.len()) };
+        let mut present = HashMap::with_capacity(pod.spec.volumes.len());
+        for (index, volume) in pod.spec.volumes.iter().enumerate() {
+            present.entry(&*volume.name).or_insert(index);
+        }
+        let mut this = Self { present, volumes: Vec::new(), mounts: Vec::with_capacity(served.len()) };
         for Served { injection, .. } in served {
             let mount = match &injection.volume {
                 None => None,
                 Some(volume) => {
                     let index = match &volume.source {
-                        VolumeSource::Memory { name } => this.memory(&pod.spec, name),
+                        VolumeSource::Memory { name } => this.memory(name),
                         VolumeSource::Secret { secret_name, preferred_name, .. } => {
                             this.secret(&pod.spec, secret_name, preferred_name)?
                         }
@@ -52,9 +59,9 @@ impl<'a> Volumes<'a> {
         Ok(this)
     }
 
-    fn memory(&mut self, spec: &SpecOutline<'_>, name: &'a str) -> usize {
+    fn memory(&mut self, name: &'a str) -> usize {
         self.volumes.iter().position(|volume| volume.name == name).unwrap_or_else(|| {
-            let existing = spec.volumes.iter().position(|volume| *volume.name == *name);
+            let existing = self.present.get(name).copied();
             self.volumes.push(Assigned { name: Cow::Borrowed(name), secret: None, existing });
             self.volumes.len() - 1
         })
@@ -69,7 +76,7 @@ impl<'a> Volumes<'a> {
         let stable = format!("fs-{}", &HEXLOWER.encode(&Sha256::digest(secret))[..32]);
         let names = [Cow::Borrowed(preferred), Cow::Owned(stable.clone())];
         for name in names.into_iter().filter(|name| name.len() <= MAX_NAME) {
-            let existing = spec.volumes.iter().position(|volume| *volume.name == *name);
+            let existing = self.present.get(&*name).copied();
             let ours = |index: usize| {
                 spec.volumes[index].secret.as_ref().is_some_and(|s| *s.secret_name == *secret && !s.items.is_empty())
             };
@@ -133,7 +140,7 @@ impl<'a> Volumes<'a> {
                 (Some(_), None) => {}
                 (Some(index), Some((_, items))) => {
                     let present = spec.volumes[index].secret.iter().flat_map(|secret| &secret.items);
-                    let present: Vec<_> = present.map(|item| (&*item.key, &*item.path)).collect();
+                    let present: HashSet<_> = present.map(|item| (&*item.key, &*item.path)).collect();
                     for item in items.into_iter().filter(|item| !present.contains(&(&*item.key, &*item.path))) {
                         let path = format!("/spec/volumes/{index}/secret/items/-");
                         operations.push(PatchOperation::add(path, PatchValue::Item(item)));

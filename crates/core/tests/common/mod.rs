@@ -133,7 +133,8 @@ pub fn injected(case: &Value, settings: &Settings, pod: &Value) -> Option<Inject
     if result.served_by.iter().all(Option::is_some) {
         let merged = merge(settings, &outline, &served).unwrap();
         result.collisions = merged.collisions.iter().map(ToString::to_string).collect();
-        let patch: json_patch::Patch = serde_json::from_value(serde_json::to_value(&merged.operations).unwrap()).unwrap();
+        let patch: json_patch::Patch =
+            serde_json::from_value(serde_json::to_value(&merged.operations).unwrap()).unwrap();
         json_patch::patch(&mut result.pod, &patch).unwrap();
     }
     Some(result)
