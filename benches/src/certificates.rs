@@ -33,7 +33,8 @@ pub fn write(folder: &Path) -> Result<()> {
     let issuer = Issuer::new(ca, ca_key);
 
     let key = KeyPair::generate()?;
-    let service = ["flyte-pod-webhook", "flyte-pod-webhook.flyte", SERVER_NAME, "flyte-pod-webhook.flyte.svc.cluster.local"];
+    let service =
+        ["flyte-pod-webhook", "flyte-pod-webhook.flyte", SERVER_NAME, "flyte-pod-webhook.flyte.svc.cluster.local"];
     let mut leaf = CertificateParams::new(service.map(str::to_owned))?;
     leaf.distinguished_name.push(DnType::CommonName, SERVER_NAME);
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,7 +1,8 @@
 //! A server as a child process, and what the kernel says about it (Linux, `/proc`).
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,24 +17,31 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(30);
 
+/// No more of a log is shown, in lines.
+const LOG_LINES: usize = 20;
+
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,
+    log: PathBuf,
     /// From the start of the process to its first complete answer over TLS.
     pub ready: Duration,
 }
 
 impl Server {
-    /// Starts `command` and asks `target` with `review` until there is an answer.
+    /// Starts `command` and asks `target` with `review` until there is an answer. What it prints goes to the file `log`, as
+    /// it would in a cluster: logging is part of what an admission costs.
     ///
     /// # Errors
     ///
-    /// When the program cannot be started, ends, or does not answer in 30 s.
-    pub async fn start(command: &mut Command, target: &Target, review: Bytes) -> Result<Self> {
+    /// When the program cannot be started, ends, or does not answer in 30 s; with the end of its log.
+    pub async fn start(command: &mut Command, log: &Path, target: &Target, review: Bytes) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
+        let output = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let begun = Instant::now();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        let mut server = Self { child: child.with_context(|| format!("starting {program}"))?, ready: Duration::ZERO };
+        let child = command.spawn().with_context(|| format!("starting {program}"))?;
+        let mut server = Self { child, log: log.to_owned(), ready: Duration::ZERO };
         loop {
             match once(target, review.clone()).await {
                 Ok(_) => break,
@@ -43,7 +51,7 @@ impl Server {
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
             if let Some(status) = server.child.try_wait()? {
-                bail!("{program} ended: {status}");
+                bail!("{program} ended: {status}; its log:\n{}", server.end_of_log());
             }
         }
         server.ready = begun.elapsed();
@@ -81,6 +89,14 @@ impl Server {
     /// When the process is gone.
     pub fn peak_rss_mb(&self) -> Result<f64> {
         self.status_mb("VmHWM:")
+    }
+
+    /// The last lines of what the server has printed.
+    #[must_use]
+    pub fn end_of_log(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     fn status_mb(&self, name: &str) -> Result<f64> {

@@ -6,10 +6,13 @@
 mod harness;
 
 mod certificates;
+mod flyte1;
 mod golden_pods;
 mod kubelet;
+mod kubernetes_store;
 mod lifecycle;
 mod pods;
 mod registration;
 mod reinvocation;
 mod secrecy;
+mod service;

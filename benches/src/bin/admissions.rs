@@ -74,6 +74,7 @@ struct Subject {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
+    log: PathBuf,
     target: Target,
     /// Whether an answer is what this server should say.
     check: fn(&Value) -> Result<()>,
@@ -84,7 +85,8 @@ impl Subject {
         let address = free_address()?;
         let arguments = vec![format!("--cert-dir={}", folder.display()), format!("--port={}", address.port())];
         let target = target(folder, protocol, address)?;
-        Ok(Self { name: "null", program: beside("null-webhook")?, arguments, target, check: allowed })
+        let log = folder.join("null.log");
+        Ok(Self { name: "null", program: beside("null-webhook")?, arguments, log, target, check: allowed })
     }
 
     fn webhook(program: PathBuf, folder: &Path, protocol: &str) -> Result<Self> {
@@ -98,15 +100,16 @@ impl Subject {
             format!("--webhook.metricsPort={}", metrics.port()),
         ];
         let target = target(folder, protocol, address)?;
-        Ok(Self { name: "webhook", program, arguments: arguments.into(), target, check: patched })
+        let log = folder.join("webhook.log");
+        Ok(Self { name: "webhook", program, arguments: arguments.into(), log, target, check: patched })
     }
 
     async fn start(&self) -> Result<Server> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env("POD_NAMESPACE", NAMESPACE).env("RUST_LOG", "warn");
+        command.args(&self.arguments).env("POD_NAMESPACE", NAMESPACE);
         // No API server: none of the machine's may be asked by accident.
         command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST").env("HOME", "/nonexistent");
-        Server::start(&mut command, &self.target, Bytes::from_static(TASK12K)).await
+        Server::start(&mut command, &self.log, &self.target, Bytes::from_static(TASK12K)).await
     }
 
     /// The answer of this server, checked. Every later one has to have the same bytes.

@@ -1,12 +1,13 @@
 //! `annotations`: requests to annotations and back.
 
 use anyhow::{Context, Result, bail};
-use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, PREFIX, decode, encode};
+use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, PREFIX, Request, decode, encode, requests};
 use flyte_secrets_core::{MountRequirement, Secret};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::{AnnotationsCommand, DecodeArgs, EncodeArgs, TextOutput};
-use crate::documents::{pods, parse, read_input};
+use crate::documents::{PodPlace, parse, pods, read_input};
 use crate::output::{print, print_json};
 
 pub(crate) fn run(command: &AnnotationsCommand) -> Result<()> {
@@ -28,9 +29,12 @@ fn write(args: &EncodeArgs) -> Result<()> {
     print(&format!("labels:\n  {LABEL}: \"{LABEL_VALUE}\"\nannotations:\n  {PREFIX}{index}: {value}\n"))
 }
 
+/// A request, and where it comes from unless it was given as an argument.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Decoded {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     annotation: Option<String>,
     group: String,
@@ -38,38 +42,65 @@ struct Decoded {
     key: String,
     mount_requirement: String,
     env_var: String,
+    #[serde(skip)]
+    text: String,
+}
+
+impl Decoded {
+    fn new(origin: Option<(String, String)>, secret: Secret) -> Self {
+        let (object, annotation) = origin.unzip();
+        let text = secret.to_string();
+        let Secret { group, group_version, key, mount_requirement, env_var } = secret;
+        let mount_requirement = mount_requirement.to_string();
+        Self { object, annotation, group, group_version, key, mount_requirement, env_var, text }
+    }
 }
 
 fn read(args: &DecodeArgs) -> Result<()> {
-    let mut values: Vec<(Option<String>, String)> = args.values.iter().map(|value| (None, value.clone())).collect();
+    let mut decoded = Vec::new();
+    for value in &args.values {
+        decoded.push(Decoded::new(None, decode(value).with_context(|| value.clone())?));
+    }
     if let Some(path) = &args.file {
         for document in parse(path, &read_input(path)?)? {
             for place in pods(&document.value, "default") {
-                let pod = document.value.pointer(&place.pointer).context("the pod is gone from its document")?;
-                let annotations = pod["metadata"]["annotations"].as_object().into_iter().flatten();
-                let requests = annotations.filter(|(name, _)| name.starts_with(PREFIX));
-                values.extend(requests.map(|(name, value)| {
-                    (Some(name.clone()), value.as_str().unwrap_or_default().to_owned())
-                }));
+                decoded.extend(of_pod(&document.value, &place)?);
             }
         }
     }
-    let mut decoded = Vec::new();
-    for (annotation, value) in values {
-        let secret = decode(&value).with_context(|| annotation.clone().unwrap_or_else(|| value.clone()))?;
-        decoded.push((annotation, secret));
-    }
     if args.output == TextOutput::Json {
-        return print_json(&decoded.into_iter().map(as_data).collect::<Vec<_>>());
+        return print_json(&decoded);
     }
-    let line = |(annotation, secret): (Option<String>, Secret)| match annotation {
-        Some(annotation) => format!("{annotation}: {secret}\n"),
-        None => format!("{secret}\n"),
-    };
-    print(&decoded.into_iter().map(line).collect::<String>())
+    print(&as_text(&decoded))
 }
 
-fn as_data((annotation, secret): (Option<String>, Secret)) -> Decoded {
-    let Secret { group, group_version, key, mount_requirement, env_var } = secret;
-    Decoded { annotation, group, group_version, key, mount_requirement: mount_requirement.to_string(), env_var }
+/// The requests of a pod, in the order in which they are served.
+fn of_pod(document: &Value, place: &PodPlace) -> Result<Vec<Decoded>> {
+    let annotations = document.pointer(&place.pointer).and_then(|pod| pod["metadata"]["annotations"].as_object());
+    let mut texts = Vec::new();
+    for (name, value) in annotations.into_iter().flatten().filter(|(name, _)| name.starts_with(PREFIX)) {
+        let value = value.as_str().with_context(|| format!("{}: annotation {name}: not a string", place.title))?;
+        texts.push((name.as_str(), value));
+    }
+    let requests = requests(texts.into_iter()).with_context(|| place.title.clone())?;
+    let decoded = |request: Request| Decoded::new(Some((place.title.clone(), request.annotation)), request.secret);
+    Ok(requests.into_iter().map(decoded).collect())
+}
+
+/// One request a line; where there are several pods, below the title of theirs.
+fn as_text(decoded: &[Decoded]) -> String {
+    let first = decoded.first().and_then(|one| one.object.as_ref());
+    let several = decoded.iter().any(|one| one.object.as_ref() != first);
+    let (mut text, mut last) = (String::new(), None);
+    for Decoded { object, annotation, text: request, .. } in decoded {
+        if several && last != Some(object) {
+            text.push_str(&format!("{}\n", object.as_deref().unwrap_or_default()));
+            last = Some(object);
+        }
+        match annotation {
+            Some(annotation) => text.push_str(&format!("{annotation}: {request}\n")),
+            None => text.push_str(&format!("{request}\n")),
+        }
+    }
+    text
 }

@@ -19,6 +19,58 @@ Exit codes:
 Every setting can be given as a flag with its path, --webhook.certDir=/certs, or as an environment
 variable, WEBHOOK_CERTDIR; `flyte-secrets config reference` lists them all.";
 
+const INJECT_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets inject -f pod.yaml --values values.yaml -o diff
+  kubectl get deployment web -o yaml | flyte-secrets inject -f - --ignore-label
+  flyte-secrets inject -f pod.yaml --env FLYTE_SECRET_GROUP_KEY=value --secrets-prefix ./secrets
+
+values.yaml holds what a store would: encoded ids and their values.
+  u__org__flyte__domain__development__project__flytesnacks__key__api_key: a text
+  u__org__flyte__domain____project____key__certificate: {binary_base64: AAEC}
+  u__org__flyte__domain____project____key__broken: {error: unavailable}";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets explain -f pod.yaml --config '/etc/flyte/config/*.yaml' --values values.yaml
+  kubectl get pod demo -o yaml | flyte-secrets explain -f - -o json";
+
+const ENCODE_EXAMPLES: &str = "\
+Example:
+  flyte-secrets annotations encode --group user-info --key user_secret --mount-requirement FILE";
+
+const DECODE_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets annotations decode nnsxsoraejwxsx2lmv3secq
+  flyte-secrets annotations decode -f pod.yaml";
+
+const SECRET_EXAMPLES: &str = "\
+Examples:
+  echo my-value | flyte-secrets secret create api_key --domain development --project flytesnacks
+  flyte-secrets secret create certificate --from-file ca.der --binary
+  flyte-secrets secret get api_key --domain development --project flytesnacks --reveal
+  flyte-secrets secret list -o json
+
+A scope is an organization, a domain of it (--domain), or a project of that (--project). With
+--passphrase the passphrase is asked for, or read from the variable FLYTE_SECRETS_PASSPHRASE.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets config check --config '/etc/flyte/config/*.yaml'
+  flyte-secrets config show --config flyte.yaml --webhook.listenPort=8443";
+
+const WEBHOOK_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets webhook --config '/etc/flyte/config/*.yaml'
+  flyte-secrets webhook --webhook.certDir=/certs --webhook.listenPort=8443
+
+POD_NAMESPACE is the webhook's own namespace. SIGTERM and SIGINT end it when its requests are answered.";
+
+const DEV_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets dev           goes on serving on 127.0.0.1 until Ctrl-C
+  flyte-secrets dev --once    ends by itself";
+
 /// Brings the secrets that Flyte tasks ask for into their pods.
 #[derive(Parser, Debug)]
 #[command(name = "flyte-secrets", version, after_help = EXAMPLES, max_term_width = 110)]
@@ -84,6 +136,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = WEBHOOK_EXAMPLES)]
 pub(crate) struct WebhookArgs {
     #[command(subcommand)]
     pub(crate) command: Option<WebhookCommand>,
@@ -119,6 +172,7 @@ pub(crate) struct OfflineArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = INJECT_EXAMPLES)]
 pub(crate) struct InjectArgs {
     #[command(flatten)]
     pub(crate) offline: OfflineArgs,
@@ -140,6 +194,7 @@ pub(crate) enum InjectOutput {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) offline: OfflineArgs,
@@ -166,6 +221,7 @@ pub(crate) enum AnnotationsCommand {
 }
 
 #[derive(Args, Clone, Debug)]
+#[command(after_help = ENCODE_EXAMPLES)]
 pub(crate) struct EncodeArgs {
     /// The group: a Kubernetes Secret, an ARN, a Vault path, …
     #[arg(long, default_value = "")]
@@ -189,6 +245,7 @@ pub(crate) struct EncodeArgs {
 
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("source").required(true))]
+#[command(after_help = DECODE_EXAMPLES)]
 pub(crate) struct DecodeArgs {
     /// Values of annotations
     #[arg(group = "source")]
@@ -202,6 +259,7 @@ pub(crate) struct DecodeArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = SECRET_EXAMPLES)]
 pub(crate) struct SecretArgs {
     #[command(subcommand)]
     pub(crate) command: SecretCommand,
@@ -211,7 +269,7 @@ pub(crate) struct SecretArgs {
     /// The file with the key, made on first use
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key_file: Option<PathBuf>,
-    /// Protect a new store with a passphrase instead of a key file, and ask for it
+    /// The store is locked with a passphrase instead of a key file: ask for it
     #[arg(long, global = true)]
     pub(crate) passphrase: bool,
     /// What to print
@@ -248,7 +306,10 @@ pub(crate) enum SecretCommand {
     Create {
         #[command(flatten)]
         place: Place,
-        /// The value; '-' is standard input, without its last line end
+        // Taken only to be refused in better words than the parser's, which would repeat it.
+        #[arg(hide = true)]
+        value: Option<String>,
+        /// The value; '-' is standard input, without its last line end, or is asked for on a terminal
         #[arg(long, value_name = "FILE", default_value = "-")]
         from_file: PathBuf,
         /// Store bytes, which reach tasks as files; the default tells by the content
@@ -294,6 +355,7 @@ pub(crate) enum SecretCommand {
 }
 
 #[derive(Subcommand, Debug)]
+#[command(after_help = CONFIG_EXAMPLES)]
 pub(crate) enum ConfigCommand {
     /// Print the effective settings and where each comes from
     Show {
@@ -312,6 +374,7 @@ pub(crate) enum ConfigCommand {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = DEV_EXAMPLES)]
 pub(crate) struct DevArgs {
     /// End after the demonstration
     #[arg(long)]

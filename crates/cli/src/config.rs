@@ -42,7 +42,7 @@ fn check(surroundings: &Surroundings, config: &ConfigArgs, output: TextOutput) -
             Ok(print("the configuration is correct\n")?)
         }
         Err(Failed::Config(errors)) if as_json => {
-            print_json(&json!({"errors": errors.errors()}))?;
+            print_json(&json!({"errors": errors.errors(), "omitted": errors.omitted()}))?;
             Err(Failed::Told)
         }
         Err(failed) => Err(failed),

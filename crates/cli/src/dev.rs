@@ -33,7 +33,7 @@ use tokio_rustls::TlsConnector;
 use crate::Failed;
 use crate::args::{ConfigArgs, DevArgs};
 use crate::documents::to_yaml;
-use crate::output::print;
+use crate::output::{print, print_coloured};
 use crate::setup::{Surroundings, tell_warnings};
 use crate::{diff, logging, secret};
 
@@ -71,7 +71,7 @@ async fn demonstrate(loaded: &Loaded, args: &DevArgs) -> Result<()> {
     print(&introduction(&places, new, address))?;
     let pod = sample_pod()?;
     let (after, served_by) = ask(address, &authority, &pod).await?;
-    print(&diff::unified("Pod flytesnacks-development/demo", &to_yaml(&pod)?, &to_yaml(&hidden(after))?))?;
+    print_coloured(&diff::unified("Pod flytesnacks-development/demo", &to_yaml(&pod)?, &to_yaml(&hidden(after))?))?;
     print(&format!("\nServed: {served_by}.\n"))?;
     if !args.once {
         print(&next_steps(address))?;
@@ -110,10 +110,8 @@ async fn start(
     let inspected = inspect(pair, &CertificateNames::for_hosts(&[])?, SystemTime::now())
         .map_err(|problems| anyhow!("the new certificate is bad: {problems:?}"))?;
     let resolver = Arc::new(CertificateResolver::new(pair, inspected).map_err(|problem| anyhow!("{problem}"))?);
-    let sources = Sources {
-        variables: Variables::of_this_process(&settings.global.env_prefix),
-        stores: vec![Arc::new(store)],
-    };
+    let sources =
+        Sources { variables: Variables::of_this_process(&settings.global.env_prefix), stores: vec![Arc::new(store)] };
     let reviewer = PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings.clone())), sources);
     let server = ServerSettings {
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

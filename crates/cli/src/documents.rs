@@ -96,7 +96,11 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Document>> {
 /// Reads one document as kubectl does.
 fn from_yaml(text: &str) -> Result<Value, serde_saphyr::Error> {
     let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_nodes: MAX_NODES, max_events: 2 * MAX_NODES },
+        budget: serde_saphyr::budget! {
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_recorded_anchor_events: MAX_NODES / 50,
+        },
         // Go's YAML reads 0644 so, and many a defaultMode is written so.
         legacy_octal_numbers: true,
         // What an input holds is nobody's business in a log.
@@ -125,17 +129,14 @@ fn whole_numbers(value: &mut Value) {
 
 /// What is wrong with a document, and at which line of its file.
 fn unreadable(path: &Path, first_line: usize, error: &serde_saphyr::Error) -> anyhow::Error {
-    let (line, column) = error.location().map_or((1, 0), |at| (at.line(), at.column()));
+    let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+    let line = first_line as u64 + line.saturating_sub(1);
     let text = error.to_string();
-    let text = text.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(&text);
-    let line = (first_line as u64 - 1) + line.max(1);
-    let problem = match error {
-        serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
-            "too large or too deeply nested"
-        }
-        _ => "not valid YAML",
-    };
-    anyhow!("{}:{line}:{column}: {problem}: {text}", display(path))
+    // The parser counts from the document's first line.
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    let is_limit = ["budget", "recursion limit", "replay"].iter().any(|limit| text.contains(limit));
+    let problem = if is_limit { "too large or too deeply nested" } else { text };
+    anyhow!("{}:{line}:{column}: not YAML that can be read: {problem}", display(path))
 }
 
 /// The texts between the document markers of YAML (1.2.2, section 9.1), each with its first line's number.
@@ -174,7 +175,7 @@ fn collect(object: &Value, pointer: String, default_namespace: &str, found: &mut
     let Some((_, template)) = TEMPLATES.iter().find(|(template, _)| *template == kind) else { return };
     if object.pointer(template).is_some_and(Value::is_object) {
         let metadata = &object["metadata"];
-        let name = metadata["name"].as_str().or(metadata["generateName"].as_str()).unwrap_or_default();
+        let name = metadata["name"].as_str().or(metadata["generateName"].as_str()).unwrap_or("(no name)");
         let namespace = metadata["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(default_namespace);
         found.push(PodPlace {
             pointer: format!("{pointer}{template}"),
@@ -187,8 +188,21 @@ fn collect(object: &Value, pointer: String, default_namespace: &str, found: &mut
 
 /// A document as YAML that readers of YAML 1.1 and 1.2 understand alike. A line of text stays one line.
 pub(crate) fn to_yaml(value: &Value) -> Result<String> {
-    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    let options = serde_saphyr::ser_options! {
+        folded_wrap_chars: usize::MAX,
+        prefer_block_scalars: !starts_with_a_tab(value),
+    };
     serde_saphyr::to_string_with_options(value, options).context("cannot write YAML")
+}
+
+/// Whether a text of several lines starts with a tab: go-yaml takes that for the indentation of a block.
+fn starts_with_a_tab(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\n') && text.trim_start_matches([' ', '\n']).starts_with('\t'),
+        Value::Array(elements) => elements.iter().any(starts_with_a_tab),
+        Value::Object(members) => members.values().any(starts_with_a_tab),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +218,8 @@ mod tests {
     fn documents_are_split_at_their_markers_only() {
         let documents = parsed("# only a comment\n---\na: 1\n--- {b: 2}\n---\nc: |\n  x\n  ---\n...\n---\n");
         let values: Vec<_> = documents.iter().map(|document| document.value.to_string()).collect();
-        assert_eq!(values, [r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":"x\n---\n"}"#]);
+        // What holds only comments is kept, as nothing.
+        assert_eq!(values, ["null", r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":"x\n---\n"}"#]);
     }
 
     #[test]
@@ -213,22 +228,22 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_document_is_named_by_its_first_line() {
+    fn an_error_names_the_line_of_its_file() {
         let error = parse(Path::new("f.yaml"), "a: 1\n---\nb: [\n").err().unwrap().to_string();
-        assert!(error.starts_with("f.yaml: the document that starts at line 3"), "{error}");
+        assert!(error.starts_with("f.yaml:3:4: "), "{error}");
     }
 
     #[test]
     fn pods_are_found_in_every_kind_that_holds_them() {
         let list = parsed(
-            "kind: List\nitems:\n- kind: Pod\n  metadata: {name: p, namespace: n}\n- kind: ConfigMap\n- kind: CronJob\n  \
+            "kind: List\nitems:\n- kind: Pod\n  metadata: {name: p, namespace: other}\n- kind: ConfigMap\n- kind: CronJob\n  \
              metadata: {name: c}\n  spec: {jobTemplate: {spec: {template: {spec: {}}}}}\n- kind: Deployment\n",
         );
         let found: Vec<_> = pods(&list[0].value, "d").into_iter().map(|place| (place.pointer, place.title)).collect();
         assert_eq!(
             found,
             [
-                ("/items/0".to_owned(), "Pod n/p".to_owned()),
+                ("/items/0".to_owned(), "Pod other/p".to_owned()),
                 ("/items/2/spec/jobTemplate/spec/template".to_owned(), "CronJob d/c".to_owned())
             ]
         );

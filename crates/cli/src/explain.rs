@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use flyte_secrets_core::text_format;
 use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
+use flyte_secrets_core::text_format;
 use flyte_secrets_webhook::admission::{Admission, Decision, Handled, Outcome};
 use serde::Serialize;
 

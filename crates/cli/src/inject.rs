@@ -9,7 +9,7 @@ use crate::args::{ConfigArgs, InjectArgs, InjectOutput};
 use crate::diff;
 use crate::documents::{Document, PodPlace, to_yaml};
 use crate::offline::{Decided, Offline, read_documents};
-use crate::output::{Message, print};
+use crate::output::{Message, print, print_coloured};
 use crate::setup::Surroundings;
 
 /// A document on its way out.
@@ -56,7 +56,8 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
         // All or nothing: half of an input is nobody's wish.
         return Err(Failed::Refused);
     }
-    Ok(print(&render(&injected, args.output)?)?)
+    let text = render(&injected, args.output)?;
+    Ok(if args.output == InjectOutput::Diff { print_coloured(&text) } else { print(&text) }?)
 }
 
 fn not_labelled(place: &PodPlace, as_json: bool) {
@@ -124,7 +125,8 @@ fn render(injected: &[Injected], output: InjectOutput) -> Result<String> {
             InjectOutput::Patch => text.push_str(&format!("{}\n", serde_json::to_string_pretty(&one.patch)?)),
             InjectOutput::Diff => {
                 for (title, object) in &one.changed {
-                    let yaml = |document: &Value| document.pointer(object).map(to_yaml).unwrap_or_else(|| Ok(String::new()));
+                    let yaml =
+                        |document: &Value| document.pointer(object).map(to_yaml).unwrap_or_else(|| Ok(String::new()));
                     text.push_str(&diff::unified(title, &yaml(&one.document.value)?, &yaml(&one.after)?));
                 }
             }

@@ -16,6 +16,7 @@ mod secret;
 mod serve;
 mod setup;
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use clap::{CommandFactory, Parser};
 use flyte_secrets_config::ConfigErrors;
 use flyte_secrets_core::Profile;
 
-use args::{Cli, Command, InjectOutput, TextOutput, WebhookCommand};
+use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
 use output::Message;
 use setup::{Surroundings, split_arguments};
 
@@ -47,11 +48,11 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 }
 
 fn main() -> ExitCode {
-    let split = split_arguments(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()));
+    let split = split_arguments(std::env::args_os());
     let cli = Cli::parse_from(&split.rest);
     let surroundings = Surroundings {
         flags: split.settings,
-        implied_profile: implied_profile(split.rest.first().map(String::as_str).unwrap_or_default()),
+        implied_profile: split.rest.first().and_then(|program| implied_profile(program)),
     };
     let as_json = wants_json(&cli.command);
     match run(&surroundings, &cli) {
@@ -62,17 +63,33 @@ fn main() -> ExitCode {
             for error in errors.errors() {
                 Message::Error { message: &error.to_string() }.tell(as_json);
             }
+            if errors.omitted() > 0 {
+                let message = format!("and {} more errors in the configuration", errors.omitted());
+                Message::Error { message: &message }.tell(as_json);
+            }
             ExitCode::FAILURE
         }
         Err(Failed::Other(error)) => {
-            Message::Error { message: &format!("{error:#}") }.tell(as_json);
+            Message::Error { message: &with_causes(&error) }.tell(as_json);
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error with its causes, each once: some name their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// Flyte 1's manifests call the webhook by the name of the program that holds it there.
-fn implied_profile(program: &str) -> Option<Profile> {
+fn implied_profile(program: &OsStr) -> Option<Profile> {
     (Path::new(program).file_name()? == "flytepropeller").then_some(Profile::Flyte1)
 }
 
@@ -81,6 +98,10 @@ fn wants_json(command: &Command) -> bool {
         Command::Inject(args) => args.output == InjectOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
+        Command::Annotations(AnnotationsCommand::Decode(args)) => args.output == TextOutput::Json,
+        Command::Config(ConfigCommand::Show { output } | ConfigCommand::Check { output }) => {
+            *output == TextOutput::Json
+        }
         _ => false,
     }
 }
@@ -91,8 +112,9 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
         Command::Annotations(command) => return Ok(annotations::run(command)?),
         Command::Config(command) => return config::run(surroundings, config, command),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "flyte-secrets", &mut std::io::stdout());
-            return Ok(());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "flyte-secrets", &mut script);
+            return Ok(output::print(&String::from_utf8(script)?)?);
         }
         _ => {}
     }

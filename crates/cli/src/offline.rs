@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use flyte_secrets_core::Settings;
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE};
 use flyte_secrets_core::outline::PodOutline;
-use flyte_secrets_core::Settings;
 use flyte_secrets_stores::values::Values;
 use flyte_secrets_webhook::admission::{Admission, Sources, Variables, admit};
 use serde_json::Value;
@@ -48,7 +48,7 @@ impl Offline {
         tell_warnings(&loaded, as_json);
         let mut settings = loaded.config.injection;
         if let Some(folder) = &args.secrets_prefix {
-            settings.global.secrets_prefix.clone_from(folder);
+            settings.global.secrets_prefix = std::path::absolute(folder).context("--secrets-prefix")?;
         }
         let variables = args
             .env
@@ -74,11 +74,8 @@ impl Offline {
         let mut decided = Vec::new();
         for place in documents::pods(&document.value, &self.namespace) {
             let before = document.value.pointer(&place.pointer).cloned().unwrap_or_default();
-            let admission = if self.ignore_label || is_labelled(&before) {
-                Some(self.admit(&place, &before).await?)
-            } else {
-                None
-            };
+            let admission =
+                if self.ignore_label || is_labelled(&before) { Some(self.admit(&place, &before).await?) } else { None };
             decided.push(Decided { place, before, admission });
         }
         Ok(decided)
@@ -87,7 +84,8 @@ impl Offline {
     async fn admit(&self, place: &PodPlace, pod: &Value) -> Result<Admission> {
         let bytes = serde_json::to_vec(pod)?;
         let outline = PodOutline::parse(&bytes).map_err(|_| no_pod(&place.title, &bytes))?;
-        let namespace = if outline.metadata.namespace.is_empty() { &place.namespace } else { &*outline.metadata.namespace };
+        let namespace =
+            if outline.metadata.namespace.is_empty() { &place.namespace } else { &*outline.metadata.namespace };
         Ok(admit(&self.settings, &self.sources, &outline, namespace, Instant::now() + PATIENCE).await)
     }
 }
@@ -118,7 +116,10 @@ pub(crate) fn read_documents(files: &[std::path::PathBuf]) -> Result<Vec<Documen
         all.extend(documents::parse(path, &documents::read_input(path)?)?);
     }
     if all.iter().all(|document| document.value.is_null()) {
-        bail!("there is no document in {}", files.iter().map(|path| documents::display(path)).collect::<Vec<_>>().join(", "));
+        bail!(
+            "there is no document in {}",
+            files.iter().map(|path| documents::display(path)).collect::<Vec<_>>().join(", ")
+        );
     }
     Ok(all)
 }

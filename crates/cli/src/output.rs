@@ -5,9 +5,18 @@ use std::io::Write;
 use anyhow::Result;
 use serde::Serialize;
 
-/// Prints a result. A reader that has gone away (`| head`) is no error worth a word.
+/// Prints a result, byte for byte.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = anstream::stdout().lock();
+    write(std::io::stdout().lock(), text)
+}
+
+/// Prints text for people. Colours, and with them every control character, are dropped where there is no terminal.
+pub(crate) fn print_coloured(text: &str) -> Result<()> {
+    write(anstream::stdout().lock(), text)
+}
+
+/// A reader that has gone away (`| head`) is no error worth a word.
+fn write(mut out: impl Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),

@@ -2,16 +2,16 @@
 //! printed by `get --reveal` only.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{IsTerminal, Read, Write};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use flyte_secrets_config::StoreSettings;
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
-use flyte_secrets_stores::local::{Entry, LocalStore, Places, Unlock, ValueKind};
-use flyte_secrets_stores::values::Values;
 use flyte_secrets_stores::SecretFetcher;
+use flyte_secrets_stores::local::{Entry, LocalError, LocalStore, Places, Unlock, ValueKind};
+use flyte_secrets_stores::values::Values;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -40,16 +40,31 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
     let mut settings = loaded.config.store;
     settings.local_file = args.store.clone().or(settings.local_file);
     settings.local_key_file = args.key_file.clone().or(settings.local_key_file);
-    let unlock = if args.passphrase { Unlock::Passphrase(ask_passphrase()?.into()) } else { Unlock::KeyFile };
-    let store = LocalStore::open(places(&settings)?, unlock).context("cannot open the local store")?;
+    let places = places(&settings)?;
+    let unlock = if args.passphrase {
+        Unlock::Passphrase(ask_passphrase(!places.file.exists())?.into())
+    } else {
+        Unlock::KeyFile
+    };
+    let store = LocalStore::open(places, unlock).context("cannot open the local store")?;
     Ok(act(&store, args).await?)
 }
 
 async fn act(store: &LocalStore, args: &SecretArgs) -> Result<()> {
     match &args.command {
-        SecretCommand::Create { place, from_file, binary, replace } => {
+        SecretCommand::Create { value: Some(_), .. } => {
+            bail!(
+                "a value has no place on the command line, where every process of this computer can read it: give it \
+                 on standard input, or in a file with --from-file"
+            )
+        }
+        SecretCommand::Create { place, value: None, from_file, binary, replace } => {
             let (id, value) = (id(place), read_value(from_file, *binary)?);
-            if *replace { store.put(&id, value)? } else { store.create(&id, value)? }
+            if *replace {
+                store.put(&id, value)?
+            } else {
+                store.create(&id, value).map_err(hint_at_replace)?
+            }
             done(args, "stored", &id)
         }
         SecretCommand::Get { place, reveal: true } => reveal(&store.get(&id(place))?),
@@ -73,13 +88,23 @@ async fn act(store: &LocalStore, args: &SecretArgs) -> Result<()> {
         }
         SecretCommand::Import { file, replace } => {
             let secrets = import(file).await?;
-            let imported = store.import(secrets, *replace)?;
+            let imported = store.import(secrets, *replace).map_err(hint_at_replace)?;
             let (created, replaced) = (imported.created, imported.replaced);
             match args.output {
                 TextOutput::Text => print(&format!("stored {created} new secrets and replaced {replaced}\n")),
                 TextOutput::Json => print_json(&serde_json::json!({"created": created, "replaced": replaced})),
             }
         }
+    }
+}
+
+/// The same error in the words of the command line.
+fn hint_at_replace(error: LocalError) -> anyhow::Error {
+    match error {
+        LocalError::AlreadyExists { ids } => {
+            anyhow!("already there, and left as it is: {}; --replace gives it the new value", ids.join(", "))
+        }
+        error => error.into(),
     }
 }
 
@@ -91,7 +116,10 @@ fn id(place: &Place) -> SecretId {
 /// Reads a value. Of standard input the last line end is left away: a person's `echo` has put it there.
 fn read_value(path: &Path, binary: bool) -> Result<SecretValue> {
     let mut bytes = Zeroizing::new(Vec::new());
-    if path == Path::new("-") {
+    if path == Path::new("-") && std::io::stdin().is_terminal() {
+        let value = rpassword::prompt_password("Value (not shown): ").context("cannot ask for the value")?;
+        bytes.extend_from_slice(Zeroizing::new(value).as_bytes());
+    } else if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_VALUE + 2).read_to_end(&mut bytes).context("cannot read standard input")?;
         for end in [b'\n', b'\r'] {
             if !binary && bytes.last() == Some(&end) {
@@ -118,12 +146,13 @@ fn reveal(value: &SecretValue) -> Result<()> {
 }
 
 /// Reads many values from a document of the form that `--values` takes.
-async fn import(path: &PathBuf) -> Result<BTreeMap<SecretId, SecretValue>> {
+async fn import(path: &Path) -> Result<BTreeMap<SecretId, SecretValue>> {
     let values = Values::parse(&read_input(path)?).with_context(|| path.display().to_string())?;
     let mut secrets = BTreeMap::new();
     for encoded in values.ids() {
         let id = SecretId::decode(encoded).with_context(|| format!("{encoded:?}"))?;
-        let value = values.get(&id).await.with_context(|| format!("{encoded:?} holds no value that could be stored"))?;
+        let value =
+            values.get(&id).await.with_context(|| format!("{encoded:?} holds no value that could be stored"))?;
         secrets.insert(id, value);
     }
     Ok(secrets)
@@ -175,11 +204,18 @@ fn done(args: &SecretArgs, what: &str, id: &SecretId) -> Result<()> {
     }
 }
 
-/// Asks on the terminal, or reads `FLYTE_SECRETS_PASSPHRASE`; never from the command line.
-fn ask_passphrase() -> Result<String> {
+/// Asks on the terminal, twice for a new store, or reads `FLYTE_SECRETS_PASSPHRASE`; never from the command line.
+fn ask_passphrase(new: bool) -> Result<String> {
     if let Ok(passphrase) = std::env::var("FLYTE_SECRETS_PASSPHRASE") {
         return Ok(passphrase);
     }
-    rpassword::prompt_password("Passphrase of the local store: ")
-        .context("cannot ask for the passphrase; set FLYTE_SECRETS_PASSPHRASE where there is no terminal")
+    let ask = |what| {
+        rpassword::prompt_password(what)
+            .context("cannot ask for the passphrase; set FLYTE_SECRETS_PASSPHRASE where there is no terminal")
+    };
+    let passphrase = ask("Passphrase of the local store: ")?;
+    if new && *Zeroizing::new(ask("The same again: ")?) != passphrase {
+        bail!("the two passphrases differ; nothing is stored");
+    }
+    Ok(passphrase)
 }

@@ -11,7 +11,9 @@ use flyte_secrets_stores::SecretFetcher;
 use flyte_secrets_stores::kubernetes::KubernetesStore;
 use flyte_secrets_stores::local::{LocalStore, Unlock};
 use flyte_secrets_webhook::admission::{Sources, Variables};
-use flyte_secrets_webhook::certificates::{CertificateNames, CertificateResolver, ReloadError, Reloader, server_config};
+use flyte_secrets_webhook::certificates::{
+    CertificateNames, CertificateResolver, ReloadError, Reloader, server_config,
+};
 use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::registration::{
@@ -110,9 +112,9 @@ async fn sources(config: &Config) -> Result<Sources> {
             let client = client().await?;
             Arc::new(KubernetesStore::new(client, &*store.k8s_namespace, store.k8s_kube_client.timeout)?)
         }
-        other @ (StoreType::Aws | StoreType::Gcp | StoreType::Azure) => bail!(
-            "webhook.embeddedSecretManagerConfig.type: this build has no store {other:?}; it has K8s and Local"
-        ),
+        other @ (StoreType::Aws | StoreType::Gcp | StoreType::Azure) => {
+            bail!("webhook.embeddedSecretManagerConfig.type: this build has no store {other:?}; it has K8s and Local")
+        }
     };
     Ok(Sources { variables, stores: vec![fetcher] })
 }

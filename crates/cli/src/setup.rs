@@ -1,6 +1,8 @@
 //! The configuration of a command, from its arguments.
 
-use flyte_secrets_config::{Inputs, Loaded, load};
+use std::ffi::OsString;
+
+use flyte_secrets_config::{Inputs, Loaded, is_switch, load};
 use flyte_secrets_core::Profile;
 
 use crate::Failed;
@@ -11,22 +13,18 @@ use crate::output::Message;
 #[derive(Debug, Default)]
 pub(crate) struct SplitArguments {
     /// For the command line's parser.
-    pub(crate) rest: Vec<String>,
+    pub(crate) rest: Vec<OsString>,
     /// Settings: key and value.
     pub(crate) settings: Vec<(String, String)>,
 }
 
-/// Takes settings out of the arguments: any long flag with a dot in its name. A flag without `=` takes
-/// the next argument, or is `true` where that is a flag, as Go's flags do.
-pub(crate) fn split_arguments(arguments: impl IntoIterator<Item = String>) -> SplitArguments {
+/// Takes settings out of the arguments: any long flag with a dot in its name. As with Go's flags, one
+/// without `=` takes the next argument; one that is on or off, or is followed by a flag, is `true`.
+pub(crate) fn split_arguments(arguments: impl IntoIterator<Item = OsString>) -> SplitArguments {
     let mut split = SplitArguments::default();
     let mut arguments = arguments.into_iter().peekable();
     while let Some(argument) = arguments.next() {
-        let setting = argument.strip_prefix("--").filter(|flag| {
-            let name = flag.split('=').next().unwrap_or_default();
-            name.contains('.') && !name.starts_with('.')
-        });
-        let Some(flag) = setting else {
+        let Some(flag) = argument.to_str().and_then(setting) else {
             let last = argument == "--";
             split.rest.push(argument);
             if last {
@@ -34,17 +32,28 @@ pub(crate) fn split_arguments(arguments: impl IntoIterator<Item = String>) -> Sp
             }
             continue;
         };
-        let (key, value) = match flag.split_once('=') {
+        split.settings.push(match flag.split_once('=') {
             Some((key, value)) => (key.to_owned(), value.to_owned()),
             None => {
-                let value = arguments.next_if(|next| !next.starts_with('-')).unwrap_or_else(|| "true".to_owned());
-                (flag.to_owned(), value)
+                let is_value = |next: &OsString| {
+                    let next = next.to_string_lossy();
+                    if is_switch(flag) { ["true", "false"].contains(&&*next) } else { !next.starts_with('-') }
+                };
+                let value = arguments.next_if(is_value).unwrap_or_else(|| "true".into());
+                (flag.to_owned(), value.to_string_lossy().into_owned())
             }
-        };
-        split.settings.push((key, value));
+        });
     }
     split.rest.extend(arguments);
     split
+}
+
+/// The flag without its dashes, if it names a setting.
+fn setting(argument: &str) -> Option<&str> {
+    argument.strip_prefix("--").filter(|flag| {
+        let name = flag.split('=').next().unwrap_or_default();
+        name.contains('.') && !name.starts_with('.')
+    })
 }
 
 /// Where settings come from besides files.
@@ -95,7 +104,7 @@ mod tests {
     use super::*;
 
     fn split(arguments: &[&str]) -> SplitArguments {
-        split_arguments(arguments.iter().map(|&argument| argument.to_owned()))
+        split_arguments(arguments.iter().map(OsString::from))
     }
 
     #[test]
@@ -111,6 +120,13 @@ mod tests {
         assert_eq!(ours.rest, ["x", "--config=f"]);
         assert_eq!(ours.settings[0].1, "1");
         assert_eq!(ours.settings[1].1, "true");
+    }
+
+    #[test]
+    fn a_setting_that_is_on_or_off_leaves_a_command_alone() {
+        let ours = split(&["x", "--webhook.localCert", "webhook", "--webhook.localCert", "false", "init-certs"]);
+        assert_eq!(ours.rest, ["x", "webhook", "init-certs"]);
+        assert_eq!(ours.settings.iter().map(|(_, value)| &**value).collect::<Vec<_>>(), ["true", "false"]);
     }
 
     #[test]

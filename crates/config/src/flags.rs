@@ -1,7 +1,7 @@
 //! Keys from flags.
 
 use crate::keys::{self, Named, SECTIONS};
-use crate::kinds;
+use crate::kinds::{self, Kind};
 use crate::origin::Source;
 use crate::sections::{self, Assignment, Read};
 use crate::yaml;
@@ -29,6 +29,12 @@ pub(crate) fn read(flags: &[(String, String)], read: &mut Read) {
             Named::Unknown => read.errors.push(sections::unknown(name, source.at(0, 0))),
         }
     }
+}
+
+/// Whether a flag is on or off: without `=` it takes no other argument as its value, as in Go's pflag.
+#[must_use]
+pub fn is_switch(name: &str) -> bool {
+    matches!(keys::find(name), Named::Key(key) if matches!(key.kind, Kind::Bool))
 }
 
 /// Whether the flag is one of another component of Flyte, `--admin.endpoint` for example.

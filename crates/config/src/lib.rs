@@ -26,6 +26,7 @@ mod values;
 mod yaml;
 
 pub use errors::{ConfigError, ConfigErrors};
+pub use flags::is_switch;
 pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;

@@ -120,6 +120,14 @@ pub fn requests<'a>(annotations: impl Iterator<Item = (&'a str, &'a str)>) -> Re
         return Err(UndecodableRequest::TooMany);
     }
     found.sort_by_key(|&(position, name, _)| (position, name));
+    // JSON may hold a name twice; the last one counts, as everywhere in Kubernetes.
+    found.dedup_by(|later, earlier| {
+        let same = later.1 == earlier.1;
+        if same {
+            *earlier = *later;
+        }
+        same
+    });
     let request = |(_, name, value): (_, &str, &str)| match decode(value) {
         Ok(secret) => Ok(Request { annotation: name.to_owned(), secret }),
         Err(cause) => Err(UndecodableRequest::Annotation { annotation: name.to_owned(), cause }),
@@ -206,6 +214,14 @@ mod tests {
     #[test]
     fn a_gap_in_the_numbers_is_no_error() {
         assert_eq!(order(&["flyte.secrets/s7", "flyte.secrets/s3"]), ["flyte.secrets/s3", "flyte.secrets/s7"]);
+    }
+
+    #[test]
+    fn of_an_annotation_that_is_there_twice_the_last_one_counts() {
+        let (first, last) = (base32_name("key: \"first\""), base32_name("key: \"last\""));
+        let twice = [("flyte.secrets/s0", &*first), ("flyte.secrets/s1", ""), ("flyte.secrets/s0", &*last)];
+        let keys: Vec<String> = requests(twice.into_iter()).unwrap().into_iter().map(|one| one.secret.key).collect();
+        assert_eq!(keys, ["last", ""]);
     }
 
     #[test]

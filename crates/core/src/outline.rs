@@ -6,9 +6,11 @@
 use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -103,15 +105,55 @@ where
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// A JSON object. Reading a struct takes a list of its members, too, and nothing could be added to that.
+#[derive(Clone, Debug, Default)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+/// As [`or_default`], for an object.
+fn object<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<Object<T>>::deserialize(deserializer).map(|object| object.unwrap_or_default().0)
+}
+
+/// As [`or_default`], for a list of objects.
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let objects = Option::<Vec<Object<T>>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
+fn optional_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(object)| object))
+}
+
+fn spec<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<SpecOutline<'a>, D::Error> {
+    let spec: Option<SpecOutline<'a>> = optional_object(deserializer)?;
+    Ok(spec.map(|spec| SpecOutline { present: true, ..spec }).unwrap_or_default())
+}
+
 /// A pod, as far as injection is concerned.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodOutline<'a> {
     /// Names, labels and annotations.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "object")]
     pub metadata: MetadataOutline<'a>,
     /// Containers and volumes.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "spec")]
     pub spec: SpecOutline<'a>,
 }
 
@@ -150,14 +192,17 @@ pub struct MetadataOutline<'a> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SpecOutline<'a> {
+    /// Whether the pod has a `spec` at all; nothing can be added to one that has not.
+    #[serde(skip)]
+    pub present: bool,
     /// The containers.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub containers: Vec<ContainerOutline<'a>>,
     /// The init containers, native sidecars among them.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub init_containers: Vec<ContainerOutline<'a>>,
     /// The volumes.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volumes: Vec<VolumeOutline<'a>>,
     /// The image-pull secrets, as they are written.
     #[serde(borrow, deserialize_with = "or_default")]
@@ -172,10 +217,10 @@ pub struct ContainerOutline<'a> {
     #[serde(borrow, deserialize_with = "or_default")]
     pub name: Text<'a>,
     /// The variables.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub env: Vec<EnvOutline<'a>>,
     /// The mounts.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub volume_mounts: Vec<MountOutline<'a>>,
     /// `Always` makes an init container a native sidecar (KEP-753).
     #[serde(borrow, deserialize_with = "or_default")]
@@ -243,7 +288,7 @@ pub struct VolumeOutline<'a> {
     #[serde(borrow, deserialize_with = "or_default")]
     pub name: Text<'a>,
     /// The Secret it shows, if it shows one.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "optional_object")]
     pub secret: Option<SecretVolumeOutline<'a>>,
 }
 
@@ -255,7 +300,7 @@ pub struct SecretVolumeOutline<'a> {
     #[serde(borrow, deserialize_with = "or_default")]
     pub secret_name: Text<'a>,
     /// The keys it shows; none means all.
-    #[serde(borrow, deserialize_with = "or_default")]
+    #[serde(borrow, deserialize_with = "objects")]
     pub items: Vec<ItemOutline<'a>>,
 }
 

@@ -296,6 +296,30 @@ fn fetch_containers_run_before_the_tasks_own_init_containers() {
 }
 
 #[test]
+fn a_fetch_containers_number_is_the_next_free_one() {
+    let inits = json!([{"name": "aws-pull-secret-1"}, {"name": "aws-pull-secret-3"}]);
+    let requests = ["a", "b", "c"].map(|key| json!({"group": "g", "key": key, "mount": "FILE"}));
+    let last = |settings: &mut Settings| settings.init_container_placement = InitContainerPlacement::Last;
+    let played = play_with(&["AWS"], &requests, json!({"initContainers": inits}), last);
+    let numbers = ["aws-pull-secret-2", "aws-pull-secret-4", "aws-pull-secret-5"];
+    assert_eq!(played.names("/initContainers")[2..], numbers);
+    assert_eq!(played.again(), played.result.pod);
+}
+
+#[test]
+fn a_fetch_containers_own_variables_are_never_replaced() {
+    let requests = [
+        json!({"group": "g", "key": "k", "mount": "FILE"}),
+        json!({"group": "s", "key": "k", "mount": "ENV_VAR", "env_var": "SECRET_ARN"}),
+    ];
+    let played = play(&["AWS", "K8s"], &requests, Value::Null);
+    let env = played.spec("/initContainers/0/env");
+    let arns: Vec<_> = env.as_array().unwrap().iter().filter(|variable| variable["name"] == "SECRET_ARN").collect();
+    assert_eq!(arns, [&json!({"name": "SECRET_ARN", "value": "g:k"})]);
+    assert!(played.env("/containers/0").contains(&"SECRET_ARN".to_owned()));
+}
+
+#[test]
 fn words_of_a_script_are_quoted_as_soon_as_they_hold_anything_unusual() {
     let gcp = play(&["GCP"], &[json!({"group": "a b;rm", "version": "1"})], Value::Null);
     assert_eq!(
@@ -324,6 +348,10 @@ fn vault_templates_take_any_key_and_refuse_what_would_break_out() {
     assert_eq!(
         template(json!({"group": "secret/a", "version": "kv1", "key": "1a"})).unwrap(),
         "{{- with secret \"secret/a\" -}}{{ index .Data \"1a\" }}{{- end -}}"
+    );
+    assert_eq!(
+        template(json!({"group": "secret/a", "key": "k²"})).unwrap(),
+        "{{- with secret \"secret/a\" -}}{{ index .Data.data \"k²\" }}{{- end -}}"
     );
     assert_eq!(template(json!({"group": "database/creds/a", "version": "db", "key": "a\"b"})), None);
     for odd in ["a\"", "a\\", "a`", "a{", "}a"] {

@@ -3,6 +3,8 @@
 //! Source of the form: `admission.k8s.io/v1` and `v1beta1` of Kubernetes, which differ in nothing that
 //! is read or written here but the version.
 
+mod problem;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,33 +12,43 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use data_encoding::BASE64;
 use flyte_secrets_core::Settings;
-use flyte_secrets_core::outline::{PodOutline, Text};
+use flyte_secrets_core::outline::{Object, PodOutline, Text};
 use futures::future::BoxFuture;
 use http::StatusCode;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use crate::admission::wording::plain;
 use crate::admission::{Admission, Code, Decision, Handled, Refusal, Sources, admit};
 use crate::server::{Outcome, Reviewed, Reviewer};
 
-/// The API server cuts the warnings of one response at 4 KiB; we keep each to a readable length.
+/// Each warning is kept to a readable length, in bytes.
 const MAX_WARNING: usize = 1024;
+/// The API server drops what comes after 4 KiB of warnings (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
+const MAX_WARNINGS: usize = 4096;
+/// Audit events are kept for long: the longest list of who served what, in bytes.
+const MAX_SERVED_BY: usize = 8192;
 
-/// The envelope, with what has to be known of the pod (`Object` = [`PodOutline`]) or without.
+/// The envelope, with what has to be known of the pod (`Pod` = [`PodOutline`]) or without.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AdmissionReview<'a, Object> {
+struct AdmissionReview<'a, Pod> {
     #[serde(borrow)]
     api_version: Text<'a>,
     #[serde(borrow)]
     kind: Text<'a>,
     #[serde(borrow)]
-    request: Option<AdmissionRequest<'a, Object>>,
+    request: Option<Object<AdmissionRequest<'a, Pod>>>,
 }
+
+/// A review of a pod.
+type PodReview<'a> = AdmissionReview<'a, Object<PodOutline<'a>>>;
+/// A review of anything.
+type AnyReview<'a> = AdmissionReview<'a, IgnoredAny>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AdmissionRequest<'a, Object> {
+struct AdmissionRequest<'a, Pod> {
     #[serde(borrow)]
     uid: Text<'a>,
     #[serde(borrow, default)]
@@ -51,7 +63,7 @@ struct AdmissionRequest<'a, Object> {
     operation: Text<'a>,
     #[serde(default)]
     dry_run: Option<bool>,
-    object: Option<Object>,
+    object: Option<Pod>,
 }
 
 #[derive(Default, Deserialize)]
@@ -63,7 +75,7 @@ struct Resource<'a> {
     resource: Text<'a>,
 }
 
-impl<Object> AdmissionRequest<'_, Object> {
+impl<Pod> AdmissionRequest<'_, Pod> {
     fn creates_a_pod(&self) -> bool {
         let sub_resource = self.sub_resource.as_deref().unwrap_or_default();
         &*self.operation == "CREATE"
@@ -127,17 +139,14 @@ impl Reviewer for PodReviewer {
 
 /// Answers one review.
 pub async fn review(settings: &Settings, sources: &Sources, body: &[u8], deadline: Instant) -> Reviewed {
-    let parsed: Result<AdmissionReview<'_, PodOutline<'_>>, _> = serde_json::from_slice(body);
-    let review = match parsed {
-        Ok(review) => review,
-        Err(error) => return unreadable_object(body, &error),
-    };
+    let parsed: Result<Object<PodReview<'_>>, _> = serde_json::from_slice(body);
+    let Ok(Object(review)) = parsed else { return unreadable(body) };
     let version = match check_version(&review) {
         Ok(version) => version,
         Err(problem) => return no_review(&problem),
     };
-    let Some(request) = &review.request else { return no_review("it has no request") };
-    let (Some(pod), true) = (&request.object, request.creates_a_pod()) else {
+    let Some(Object(request)) = &review.request else { return no_review("it has no request") };
+    let (Some(Object(pod)), true) = (&request.object, request.creates_a_pod()) else {
         return reviewed(version, request, Outcome::Unchanged, Response { allowed: true, ..Response::default() });
     };
     let namespace = match request.namespace.as_deref() {
@@ -145,18 +154,17 @@ pub async fn review(settings: &Settings, sources: &Sources, body: &[u8], deadlin
         _ => &pod.metadata.namespace,
     };
     let admission = admit(settings, sources, pod, namespace, deadline).await;
-    answer(version, request, namespace, admission)
+    let mut reviewed = answer(version, request, namespace, admission);
+    if reviewed.pod.is_empty() {
+        (*pod.metadata.generate_name).clone_into(&mut reviewed.pod);
+    }
+    reviewed
 }
 
-fn answer<Object>(
-    version: &str,
-    request: &AdmissionRequest<'_, Object>,
-    namespace: &str,
-    admission: Admission,
-) -> Reviewed {
+fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &str, admission: Admission) -> Reviewed {
     let Admission { decision, handled, warnings } = admission;
     let mut response = Response { allowed: true, ..Response::default() };
-    response.warnings = warnings.iter().map(|warning| shorten(warning)).collect();
+    response.warnings = bounded(&warnings);
     let outcome = match &decision {
         Decision::Unchanged => Outcome::Unchanged,
         Decision::Patched(patch) => {
@@ -195,48 +203,58 @@ fn status(refusal: &Refusal) -> Status<'_> {
 fn served_by(handled: &[Handled]) -> String {
     let one = |one: &Handled| {
         let number = one.request.annotation.strip_prefix("flyte.secrets/").unwrap_or(&one.request.annotation);
-        one.served.as_ref().map(|(manager, _)| format!("{number}={manager}"))
+        one.served.as_ref().map(|(manager, _)| format!("{}={manager}", plain(number, 64)))
     };
-    handled.iter().filter_map(one).collect::<Vec<_>>().join(",")
+    plain(&handled.iter().filter_map(one).collect::<Vec<_>>().join(","), MAX_SERVED_BY)
 }
 
-fn shorten(warning: &str) -> String {
-    let end = warning.floor_char_boundary(MAX_WARNING);
-    // A warning travels in an HTTP header (RFC 7234, section 5.5): one line.
-    let line = warning[..end].replace(['\n', '\r'], " ");
-    if end < warning.len() { format!("{line}…") } else { line }
+/// Warnings as they can travel in an HTTP header (RFC 9110, section 5.5): one line each, and no more than are shown.
+fn bounded(warnings: &[String]) -> Vec<String> {
+    let (mut bounded, mut length) = (Vec::new(), 0);
+    for (number, warning) in warnings.iter().enumerate() {
+        // The lines of a refusal become one.
+        let line = plain(&warning.replace('\n', " "), MAX_WARNING);
+        let more = format!("and {} more warnings", warnings.len() - number);
+        length += line.len();
+        if length + more.len() > MAX_WARNINGS {
+            bounded.push(more);
+            break;
+        }
+        bounded.push(line);
+    }
+    bounded
 }
 
 /// A review whose object is not what a pod looks like: fine where it is none.
-fn unreadable_object(body: &[u8], error: &serde_json::Error) -> Reviewed {
-    let Ok(review) = serde_json::from_slice::<AdmissionReview<'_, IgnoredAny>>(body) else {
-        return no_review(&error.to_string());
+fn unreadable(body: &[u8]) -> Reviewed {
+    let Ok(Object(review)) = serde_json::from_slice::<Object<AnyReview<'_>>>(body) else {
+        return no_review(&problem::problem::<Object<AnyReview<'_>>>(body));
     };
     let version = match check_version(&review) {
         Ok(version) => version,
         Err(problem) => return no_review(&problem),
     };
-    let Some(request) = &review.request else { return no_review("it has no request") };
+    let Some(Object(request)) = &review.request else { return no_review("it has no request") };
     if !request.creates_a_pod() {
         return reviewed(version, request, Outcome::Unchanged, Response { allowed: true, ..Response::default() });
     }
-    let refusal = Refusal::malformed(&error.to_string());
+    let refusal = Refusal::malformed(&problem::problem::<Object<PodReview<'_>>>(body));
     let response = Response { allowed: false, status: Some(status(&refusal)), ..Response::default() };
     let mut reviewed = reviewed(version, request, Outcome::Refused400, response);
     reviewed.reason = Some(refusal.message);
     reviewed
 }
 
-fn check_version<'r, Object>(review: &'r AdmissionReview<'_, Object>) -> Result<&'r str, String> {
+fn check_version<'r, Pod>(review: &'r AdmissionReview<'_, Pod>) -> Result<&'r str, String> {
     match (&*review.kind, &*review.api_version) {
         ("AdmissionReview", version @ ("admission.k8s.io/v1" | "admission.k8s.io/v1beta1")) => Ok(version),
         _ => Err("kind must be AdmissionReview, apiVersion admission.k8s.io/v1 or admission.k8s.io/v1beta1".to_owned()),
     }
 }
 
-fn reviewed<'r, Object>(
+fn reviewed<'r, Pod>(
     version: &'r str,
-    request: &'r AdmissionRequest<'_, Object>,
+    request: &'r AdmissionRequest<'_, Pod>,
     outcome: Outcome,
     mut response: Response<'r>,
 ) -> Reviewed {

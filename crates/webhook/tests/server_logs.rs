@@ -124,7 +124,7 @@ async fn one_line_is_logged_a_review_and_its_level_follows_the_outcome() {
         assert_eq!(fields["managers"], "K8s,Embedded");
         assert_eq!(fields["dry_run"], true);
         assert_eq!(fields["reason"], "because");
-        assert!(fields["duration_ms"].as_f64().unwrap() >= 0.0);
+        assert!(fields["duration_us"].is_u64());
     }
 }
 
@@ -143,7 +143,7 @@ async fn a_refusal_in_the_reviewers_place_is_logged_with_the_pods_name() {
 async fn a_panic_is_logged_by_its_place_and_its_message_is_nowhere() {
     let answer = review(Script::Panic, "panic").await;
     let log = whole_log();
-    let place = log.lines().find(|line| line.contains(r#""target":"panic""#)).unwrap();
+    let place = log.lines().find(|line| line.contains("\"place\":")).unwrap();
     assert!(place.contains("tests/server_logs.rs:"), "{place}");
     assert_eq!(lines("panic")[0]["fields"]["outcome"], "error");
     assert!(answer.contains("admission_panics_total 1"), "{answer}");

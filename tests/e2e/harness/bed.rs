@@ -73,6 +73,12 @@ impl Bed {
         });
     }
 
+    /// The address at which the node, its pods and the API server reach this host; there once a node is.
+    pub(crate) fn host_address(&self) -> String {
+        self.with_node();
+        format!("{}.1", std::env::var("KTB_NET").unwrap_or_else(|_| "198.51.100".to_owned()))
+    }
+
     /// A client of the cluster's admin. One for each test: a client belongs to the runtime it is used in.
     pub(crate) async fn api(&self) -> Api {
         Api::of_kubeconfig(&self.kubeconfig).await

@@ -7,6 +7,7 @@ pub(crate) mod identity;
 pub(crate) mod pod;
 pub(crate) mod program;
 pub(crate) mod review;
+pub(crate) mod service;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 

@@ -14,11 +14,11 @@ pub(crate) fn path() -> PathBuf {
     path
 }
 
-/// The program with an environment of its own: nothing of the machine's configuration reaches it. It ends when the
+/// A program with an environment of its own: nothing of the machine's configuration reaches it. It ends when the
 /// test does, however that ends.
-pub(crate) fn flyte_secrets(arguments: &[&str]) -> Command {
+pub(crate) fn command(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(path());
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command.env_clear().args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     for name in ["PATH", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::bed::{bed, logs};
-use super::program::{flyte_secrets, run_ok};
+use super::program::{self, run_ok};
 use super::{Namespace, eventually, task_pod};
 
 /// What no log, error or metric may hold: every value that a test plants begins with it.
@@ -56,6 +56,7 @@ pub(crate) struct Webhook {
     pub(crate) metrics_port: u16,
     pub(crate) log: PathBuf,
     folder: TempDir,
+    program: PathBuf,
     env: Vec<(String, String)>,
     child: Option<Child>,
 }
@@ -73,45 +74,77 @@ impl Webhook {
 
     /// The configuration of a webhook called `name` for the pods of `namespace`; nothing runs yet.
     pub(crate) fn configure(name: &str, namespace: &str, setup: Setup) -> Self {
-        let folder = TempDir::with_prefix("fs-e2e-").unwrap();
-        let (port, metrics_port) = (free_port(), free_port());
+        let mut webhook = Self::unconfigured(name, namespace);
+        let folder = webhook.folder.path();
         let mut section = json!({
             "serviceName": name,
             "secretName": name,
-            "listenPort": port,
-            "metricsPort": metrics_port,
+            "listenPort": webhook.port,
+            "metricsPort": webhook.metrics_port,
             "cacheInvalidationPort": 0,
-            "url": format!("https://127.0.0.1:{port}"),
-            "certDir": folder.path().join("certs"),
+            "url": format!("https://127.0.0.1:{}", webhook.port),
+            "certDir": webhook.cert_dir(),
             "localCert": true,
             "delivery": "PodSpec",
             "accessPolicy": {"mode": "Off"},
             "embeddedSecretManagerConfig": {
-                "localConfig": {"file": folder.path().join("secrets.age"), "keyFile": folder.path().join("key.txt")},
+                "localConfig": {"file": folder.join("secrets.age"), "keyFile": folder.join("key.txt")},
             },
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+            "namespaceSelector": selector(namespace),
         });
         merge(&mut section, setup.webhook);
-        let mut secrets = json!({"secrets-prefix": folder.path().join("secrets")});
+        let mut secrets = json!({"secrets-prefix": webhook.secrets_prefix()});
         merge(&mut secrets, setup.secrets);
-        let config = json!({"logger": {"level": 5}, "webhook": section, "secrets": secrets});
-        // JSON is YAML.
-        std::fs::write(folder.path().join("config.yaml"), serde_json::to_vec_pretty(&config).unwrap()).unwrap();
-        let mut env = setup.env;
-        let kubeconfig = setup.kubeconfig.unwrap_or_else(|| bed().kubeconfig.clone());
-        env.push(("KUBECONFIG".to_owned(), kubeconfig.to_str().unwrap().to_owned()));
-        env.push(("POD_NAMESPACE".to_owned(), namespace.to_owned()));
-        env.push(("HOME".to_owned(), folder.path().to_str().unwrap().to_owned()));
+        webhook.add_config("config.yaml", &json!({"logger": {"level": 5}, "webhook": section, "secrets": secrets}));
+        webhook.env.splice(..0, setup.env);
+        if let Some(kubeconfig) = setup.kubeconfig {
+            webhook.set_env("KUBECONFIG", kubeconfig.to_str().unwrap());
+        }
+        webhook
+    }
+
+    /// A webhook whose registration and log are called `name`, with an environment and without any configuration.
+    pub(crate) fn unconfigured(name: &str, namespace: &str) -> Self {
+        let folder = TempDir::with_prefix("fs-e2e-").unwrap();
+        std::fs::create_dir(folder.path().join("config")).unwrap();
         let log = logs().join(format!("{name}.log"));
-        Self { name: name.to_owned(), port, metrics_port, log, folder, env, child: None }
+        let (port, metrics_port) = (free_port(), free_port());
+        let (name, program) = (name.to_owned(), program::path());
+        let mut webhook = Self { name, port, metrics_port, log, folder, program, env: Vec::new(), child: None };
+        let home = webhook.folder.path().to_str().unwrap().to_owned();
+        for (name, value) in
+            [("KUBECONFIG", bed().kubeconfig.to_str().unwrap()), ("POD_NAMESPACE", namespace), ("HOME", &home)]
+        {
+            webhook.set_env(name, value);
+        }
+        webhook
+    }
+
+    /// Adds a file to the configuration; of all files, the last in alphabetical order wins.
+    pub(crate) fn add_config(&self, file: &str, config: &Value) {
+        // JSON is YAML.
+        std::fs::write(self.config_dir().join(file), serde_json::to_vec_pretty(config).unwrap()).unwrap();
+    }
+
+    /// From now on the program goes by another name.
+    pub(crate) fn rename_program(&mut self, name: &str) {
+        let link = self.folder.path().join(name);
+        std::os::unix::fs::symlink(&self.program, &link).unwrap();
+        self.program = link;
     }
 
     /// The program with this webhook's configuration and environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = flyte_secrets(arguments);
-        command.arg("--config").arg(self.folder.path().join("config.yaml"));
+        let mut command = program::command(&self.program, arguments);
+        // The program expands it, not a shell.
+        command.arg("--config").arg(self.config_dir().join("*.yaml"));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// The folder of the configuration's files.
+    pub(crate) fn config_dir(&self) -> PathBuf {
+        self.folder.path().join("config")
     }
 
     /// Where the Global manager looks for files.
@@ -250,6 +283,11 @@ impl Drop for Webhook {
             assert!(!self.logged().contains(PLANTED), "a secret value is in {}", self.log.display());
         }
     }
+}
+
+/// What limits a registration to one namespace, so that tests can run side by side.
+pub(crate) fn selector(namespace: &str) -> Value {
+    json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}})
 }
 
 /// Puts the members of `over` into `under`, objects member by member.

@@ -173,8 +173,9 @@ fn prepend_env<'a>(
         return;
     }
     let ours: Vec<usize> = (0..present.len()).filter(|&index| names.contains_key(&*present[index].name)).collect();
-    let in_place = ours.iter().copied().eq(0..env.len());
-    if in_place && env.iter().zip(present).all(|(variable, there)| same_variable(there, variable)) {
+    // An earlier pass has put them there; another webhook may have moved them by variables of its own.
+    let there = ours.iter().map(|&index| &present[index]);
+    if ours.len() == env.len() && there.zip(env).all(|(there, variable)| same_variable(there, variable)) {
         return;
     }
     operations.extend(ours.iter().rev().map(|index| PatchOperation::remove(format!("{path}/env/{index}"))));

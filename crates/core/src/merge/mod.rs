@@ -10,7 +10,7 @@ mod fetchers;
 mod volumes;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
@@ -73,8 +73,9 @@ pub enum MergeError {
     TooManyOperations(usize),
 }
 
-/// The most that is added to the containers of a pod, in bytes. Kubernetes cannot store such a pod: etcd takes 1.5 MiB.
-pub const MAX_ADDED_BYTES: usize = 8 * 1024 * 1024;
+/// The most that is added to the containers of a pod, in bytes: an API server takes no larger object
+/// (`MaxRequestBodyBytes` of `k8s.io/apiserver`), and etcd not even that.
+pub const MAX_ADDED_BYTES: usize = 3 * 1024 * 1024;
 /// The most operations of a patch: the API server's work for one grows with the pod.
 pub const MAX_OPERATIONS: usize = 20_000;
 
@@ -247,8 +248,9 @@ fn pull_secrets<'a>(pod: &'a PodOutline<'a>, served: &'a [Served<'a>], operation
         all.push((reference.name, PullSecret::Kept(raw)));
     }
     let before = all.len();
+    let mut names: HashSet<String> = all.iter().map(|(name, _)| name.clone()).collect();
     for name in served.iter().filter_map(|one| one.injection.pull_secret.as_deref()) {
-        if all.iter().all(|(present, _)| present != name) {
+        if names.insert(name.to_owned()) {
             all.push((name.to_owned(), PullSecret::New { name }));
         }
     }

@@ -11,6 +11,10 @@ use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{Profile, Secret, SecretManagerType, Settings, image_pull};
 use serde_json::Value;
 
+// Not every test that plays cases compares pods.
+#[allow(dead_code)]
+pub mod normalised;
+
 /// What became of a pod.
 #[derive(Debug, Default)]
 pub struct Injected {

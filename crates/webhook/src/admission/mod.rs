@@ -3,15 +3,17 @@
 //! Everything that decides is in the `core` crate; here the look-ups are awaited and the outcome is
 //! put into words.
 
+mod limits;
 mod refusal;
 mod resolve;
 mod sources;
+pub(crate) mod wording;
 
 use std::time::Instant;
 
 use flyte_secrets_core::annotations::{self, Request};
-use flyte_secrets_core::injection::{Fetch, Injection};
-use flyte_secrets_core::injectors::{Context, MAX_WRITER_BYTES};
+use flyte_secrets_core::injection::Injection;
+use flyte_secrets_core::injectors::Context;
 use flyte_secrets_core::merge::{Served, merge};
 use flyte_secrets_core::outline::PodOutline;
 use flyte_secrets_core::settings::{OnCollision, OnUnserved};
@@ -19,6 +21,7 @@ use flyte_secrets_core::{SecretManagerType, Settings};
 use futures::stream::{self, StreamExt};
 use zeroize::Zeroizing;
 
+use limits::Room;
 pub use refusal::{Code, Refusal};
 pub use resolve::{Attempt, Outcome};
 pub use sources::{Failure, Sources, Variables};
@@ -83,14 +86,13 @@ pub async fn admit(
         Ok(requests) => distinct(requests),
         Err(error) => return unserved(settings, Refusal::undecodable(&pod_name, &error), Vec::new()),
     };
-    let context = Context { settings, pod, namespace };
-    let mut handled: Vec<Handled> = stream::iter(requests)
-        .map(|request| resolve::resolve(context, sources, deadline, request))
-        .buffered(CONCURRENT_REQUESTS)
-        .collect()
-        .await;
-    bound_writer(context, sources, deadline, &mut handled).await;
-
+    if requests.is_empty() {
+        return Admission { decision: Decision::Unchanged, handled: Vec::new(), warnings: Vec::new() };
+    }
+    if let Some(refusal) = Refusal::impossible(&pod_name, pod) {
+        return Admission { decision: Decision::Refused(refusal), handled: Vec::new(), warnings: Vec::new() };
+    }
+    let handled = resolved(Context { settings, pod, namespace }, sources, deadline, requests).await;
     if let Some(refusal) = Refusal::unserved(&pod_name, &handled) {
         return if refusal.code == Code::Unavailable {
             // A retry may mend it, so nobody is better off with a task that runs without its secret.
@@ -111,6 +113,12 @@ fn merged(settings: &Settings, pod: &PodOutline<'_>, pod_name: &str, handled: Ve
             Some(Served { request: &one.request.secret, manager: *manager, injection: injection.clone() })
         })
         .collect();
+    let added = limits::added_bytes(pod, &served);
+    if added > limits::MAX_ADDED {
+        drop(served);
+        let decision = Decision::Refused(Refusal::too_large(pod_name, added));
+        return Admission { decision, handled, warnings: Vec::new() };
+    }
     let (decision, warnings) = match merge(settings, pod, &served) {
         Err(error) => (Decision::Refused(Refusal::merge(pod_name, &error)), Vec::new()),
         Ok(merged) if settings.on_collision == OnCollision::Refuse && !merged.collisions.is_empty() => {
@@ -151,24 +159,18 @@ fn distinct(requests: Vec<Request>) -> Vec<Request> {
     requests.into_iter().filter(|request| seen.insert(request.secret.clone())).collect()
 }
 
-/// All Embedded files of a pod share one variable, which Linux bounds: the request that would go over
-/// it is declined there and passed on.
-async fn bound_writer(context: Context<'_>, sources: &Sources, deadline: Instant, handled: &mut [Handled]) {
-    let mut bytes = 0;
-    for one in handled {
-        let Some((_, Injection { fetch: Some(Fetch::Line(line)), .. })) = &one.served else { continue };
-        if bytes + line.len() <= MAX_WRITER_BYTES {
-            bytes += line.len();
-            continue;
+/// What the managers say about all requests, many at a time. A request that does not fit into the pod any more is declined
+/// there and passed on; it is the same one every time, as room is given in the order of the requests.
+async fn resolved(context: Context<'_>, sources: &Sources, deadline: Instant, requests: Vec<Request>) -> Vec<Handled> {
+    let mut answers = stream::iter(requests)
+        .map(|request| resolve::resolve(context, sources, deadline, request))
+        .buffered(CONCURRENT_REQUESTS);
+    let (mut handled, mut room) = (Vec::new(), Room::default());
+    while let Some(mut one) = answers.next().await {
+        while let Err(reason) = room.take(&one) {
+            resolve::pass_on(context, sources, deadline, &mut one, reason).await;
         }
-        resolve::pass_on(
-            context,
-            sources,
-            deadline,
-            one,
-            "the Embedded files of this pod are over 128 KiB in all, which is the limit of delivery PodSpec; ask for \
-             fewer or smaller files, or keep large ones in a Kubernetes Secret for the K8s manager",
-        )
-        .await;
+        handled.push(one);
     }
+    handled
 }

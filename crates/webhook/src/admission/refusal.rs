@@ -2,15 +2,21 @@
 
 use std::fmt::Write as _;
 
+use flyte_secrets_core::Secret;
 use flyte_secrets_core::annotations::UndecodableRequest;
 use flyte_secrets_core::merge::{Collision, MergeError};
 use flyte_secrets_core::outline::PodOutline;
 
-use super::Handled;
 use super::resolve::Outcome;
+use super::wording::{cut, plain};
+use super::{Handled, limits};
 
-/// The longest message; the API server cuts longer ones less kindly.
+/// The longest message, in bytes; the API server cuts longer ones less kindly.
 const MAX_MESSAGE: usize = 8 * 1024;
+/// The longest name in a message, in bytes: Kubernetes' names have at most 253, those of annotations 317.
+const MAX_NAME: usize = 320;
+/// No more of a request is repeated, in bytes.
+const MAX_REQUEST: usize = 1024;
 
 /// Codes of a refusal. What Flyte makes of them: 400 fails the task for good, 503 is tried again
 /// (`flyteplugins/go/tasks/pluginmachinery/flytek8s` of Flyte).
@@ -54,81 +60,126 @@ pub struct Refusal {
 /// `namespace/name` of a pod, or what is known of it.
 pub(super) fn pod_name(pod: &PodOutline<'_>, namespace: &str) -> String {
     let name = if pod.metadata.name.is_empty() { &pod.metadata.generate_name } else { &pod.metadata.name };
-    format!("{namespace}/{}", &**name)
+    format!("{}/{}", plain(namespace, MAX_NAME), plain(name, MAX_NAME))
 }
 
 impl Refusal {
     /// An annotation that holds no request.
     pub(super) fn undecodable(pod: &str, error: &UndecodableRequest) -> Self {
-        Self::new(
-            Code::BadRequest,
-            format!(
-                "failed to unmarshal secrets from pod annotations: {error}\nPod {pod}. Flyte writes these annotations; \
-                 whoever makes the pod by hand gets a correct one with: flyte-secrets annotations encode"
-            ),
-        )
+        let what = format!("failed to unmarshal secrets from pod annotations: {error}\nPod {pod}.");
+        let advice = " Flyte writes these annotations; whoever makes the pod by hand gets a correct one with: \
+                      flyte-secrets annotations encode";
+        Self::new(Code::BadRequest, what, advice)
     }
 
     /// Requests that no manager serves; `None` if all are served.
     pub(super) fn unserved(pod: &str, handled: &[Handled]) -> Option<Self> {
         let unserved: Vec<&Handled> = handled.iter().filter(|one| one.served.is_none()).collect();
         let first = unserved.first()?;
-        let fails =
-            |one: &&Handled| one.attempts.iter().any(|attempt| matches!(attempt.outcome, Outcome::Fails(_)));
+        let fails = |one: &&Handled| one.attempts.iter().any(|attempt| matches!(attempt.outcome, Outcome::Fails(_)));
         // One request that cannot be mended by a retry decides, or Flyte would try for ever.
-        let code = if unserved.iter().all(fails) { Code::Unavailable } else { Code::BadRequest };
-        let mut message = format!("none of the secret managers injected secret [{}]", first.request.secret);
-        let _ = write!(message, " into pod {pod}:");
-        for one in unserved {
-            let _ = write!(message, "\nrequest [{}] (annotation {}):", one.request.secret, one.request.annotation);
-            for attempt in &one.attempts {
-                let _ = match &attempt.outcome {
-                    Outcome::Serves => write!(message, "\n  {}: serves it", attempt.manager),
-                    Outcome::Declines(reason) => write!(message, "\n  {}: {reason}", attempt.manager),
-                    Outcome::Fails(reason) => write!(message, "\n  {}: failed, {reason}", attempt.manager),
-                };
-            }
-        }
-        message.push_str(match code {
-            Code::Unavailable => "\nThis may pass: try again.",
-            Code::BadRequest => {
-                "\nCreate the secret where one of these managers looks, or change the request in the task's Secret(…) \
-                 so that one of them can serve it."
-            }
-        });
-        Some(Self::new(code, message))
+        let (code, advice) = if unserved.iter().all(fails) {
+            (Code::Unavailable, "\nThis may pass: try again.")
+        } else {
+            let advice = "\nCreate the secret where one of these managers looks, or change the request in the task's \
+                          Secret(…) so that one of them can serve it.";
+            (Code::BadRequest, advice)
+        };
+        let what =
+            format!("none of the secret managers injected secret [{}] into pod {pod}:", shown(&first.request.secret));
+        Some(Self::new(code, list(what, "requests", unserved.iter().map(|one| answers(one))), advice))
     }
 
     /// Requests that exclude each other (`webhook.onCollision: Refuse`).
     pub(super) fn collisions(pod: &str, collisions: &[Collision<'_>]) -> Self {
-        let mut message = format!("the secrets of pod {pod} exclude each other:");
-        for collision in collisions {
-            let _ = write!(message, "\n  {collision}");
-        }
-        message.push_str("\nGive one of them another env_var, key or group.");
-        Self::new(Code::BadRequest, message)
+        let what = format!("the secrets of pod {pod} exclude each other:");
+        let lines = collisions.iter().map(|collision| format!("\n  {}", plain(&collision.to_string(), MAX_REQUEST)));
+        let advice = "\nGive one of them another env_var, key or group.";
+        Self::new(Code::BadRequest, list(what, "collisions", lines), advice)
     }
 
     /// A pod that has no place for what must be added.
     pub(super) fn merge(pod: &str, error: &MergeError) -> Self {
-        Self::new(Code::BadRequest, format!("cannot add the secrets to pod {pod}: {error}"))
+        let error = plain(&error.to_string(), MAX_MESSAGE);
+        Self::new(Code::BadRequest, format!("cannot add the secrets to pod {pod}: {error}"), "")
+    }
+
+    /// Secrets that would make the pod larger than Kubernetes takes it.
+    pub(super) fn too_large(pod: &str, added: usize) -> Self {
+        let what = format!(
+            "cannot add the secrets to pod {pod}: with {added} bytes in all its containers they are larger than the {} \
+             that Kubernetes takes of an object.",
+            limits::MAX_ADDED
+        );
+        Self::new(Code::BadRequest, what, " Ask for fewer secrets, or for files where values are large.")
+    }
+
+    /// A pod that asks for secrets and that no secret can be added to; `None` for every pod that could ever run.
+    pub(super) fn impossible(pod_name: &str, pod: &PodOutline<'_>) -> Option<Self> {
+        if !pod.spec.present {
+            return Some(Self::malformed(&format!("pod {pod_name} has no spec")));
+        }
+        let what = limits::too_many(pod)?;
+        Some(Self::malformed(&format!("pod {pod_name} has more than {} {what}", limits::MAX_MEMBERS)))
     }
 
     /// A fault of ours.
     pub(super) fn internal(pod: &str, what: &str) -> Self {
-        Self::new(Code::Unavailable, format!("flyte-secrets failed on pod {pod}: {what}. This may pass: try again."))
+        Self::new(
+            Code::Unavailable,
+            format!("flyte-secrets failed on pod {pod}: {what}."),
+            " This may pass: try again.",
+        )
     }
 
     /// A pod that cannot be read.
     pub(crate) fn malformed(what: &str) -> Self {
-        Self::new(Code::BadRequest, format!("the object of this review is no pod that can be read: {what}"))
+        Self::new(Code::BadRequest, format!("the object of this review is no pod that can be read: {what}"), "")
     }
 
-    fn new(code: Code, mut message: String) -> Self {
-        if message.len() > MAX_MESSAGE {
-            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-            message.push('…');
-        }
-        Self { code, message }
+    /// Whatever has to be left out of a long message, it is not the advice.
+    fn new(code: Code, mut what: String, advice: &str) -> Self {
+        cut(&mut what, MAX_MESSAGE - advice.len());
+        what.push_str(advice);
+        Self { code, message: what }
     }
+}
+
+/// Adds parts as long as there is room for them, and says how many there was none for.
+fn list(mut what: String, name: &str, parts: impl ExactSizeIterator<Item = String>) -> String {
+    /// Room for the advice and the number of parts left out.
+    const RESERVE: usize = 512;
+    let mut left = parts.len();
+    for mut part in parts {
+        let room = MAX_MESSAGE.saturating_sub(RESERVE + what.len());
+        let fits = part.len() <= room;
+        cut(&mut part, room);
+        what.push_str(&part);
+        left -= 1;
+        if !fits {
+            break;
+        }
+    }
+    if left > 0 {
+        let _ = write!(what, "\nand {left} more {name}");
+    }
+    what
+}
+
+/// A request and what every manager said about it.
+fn answers(Handled { request, attempts, .. }: &Handled) -> String {
+    let mut text =
+        format!("\nrequest [{}] (annotation {}):", shown(&request.secret), plain(&request.annotation, MAX_NAME));
+    for attempt in attempts {
+        let _ = match &attempt.outcome {
+            Outcome::Serves => write!(text, "\n  {}: serves it", attempt.manager),
+            Outcome::Declines(reason) => write!(text, "\n  {}: {reason}", attempt.manager),
+            Outcome::Fails(reason) => write!(text, "\n  {}: failed, {reason}", attempt.manager),
+        };
+    }
+    text
+}
+
+fn shown(secret: &Secret) -> String {
+    plain(&secret.to_string(), MAX_REQUEST)
 }

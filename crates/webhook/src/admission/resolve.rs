@@ -1,5 +1,6 @@
 //! One request: the managers in their order until one serves it.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use flyte_secrets_core::SecretManagerType;
@@ -7,9 +8,14 @@ use flyte_secrets_core::annotations::Request;
 use flyte_secrets_core::injection::Injection;
 use flyte_secrets_core::injectors::{Context, Decline, Found, LookUp, inject, look_up};
 use flyte_secrets_core::settings::OnManagerFailure;
+use futures::FutureExt;
 
 use super::Handled;
 use super::sources::{Failure, Sources};
+use super::wording::plain;
+
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 1024;
 
 /// What one manager said about one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +38,7 @@ pub enum Outcome {
 }
 
 /// Asks the managers in their order.
-pub(super) async fn resolve(
-    context: Context<'_>,
-    sources: &Sources,
-    deadline: Instant,
-    request: Request,
-) -> Handled {
+pub(super) async fn resolve(context: Context<'_>, sources: &Sources, deadline: Instant, request: Request) -> Handled {
     let mut handled = Handled { request, attempts: Vec::new(), served: None };
     ask_from(0, context, sources, deadline, &mut handled).await;
     handled
@@ -58,21 +59,16 @@ pub(super) async fn pass_on(
     ask_from(handled.attempts.len(), context, sources, deadline, handled).await;
 }
 
-async fn ask_from(
-    first: usize,
-    context: Context<'_>,
-    sources: &Sources,
-    deadline: Instant,
-    handled: &mut Handled,
-) {
+async fn ask_from(first: usize, context: Context<'_>, sources: &Sources, deadline: Instant, handled: &mut Handled) {
     for &manager in context.settings.managers.iter().skip(first) {
         let outcome = match ask(manager, context, sources, deadline, &handled.request).await {
             Ok(injection) => {
                 handled.served = Some((manager, injection));
                 Outcome::Serves
             }
-            Err(Failure::Declined(reason)) => Outcome::Declines(reason),
-            Err(Failure::Retryable(reason)) => Outcome::Fails(reason),
+            // Names from the pod and answers of stores stand in the reasons.
+            Err(Failure::Declined(reason)) => Outcome::Declines(plain(&reason, MAX_REASON)),
+            Err(Failure::Retryable(reason)) => Outcome::Fails(plain(&reason, MAX_REASON)),
         };
         let stop = match outcome {
             Outcome::Serves => true,
@@ -98,12 +94,22 @@ async fn ask(
         LookUp::Nothing => None,
         LookUp::Global(place) => Some(sources.global(&place)?),
         LookUp::Store(id) => {
-            let answer = tokio::time::timeout_at(deadline.into(), sources.store(&id));
-            let late = |_| Failure::Retryable("did not answer before the API server's time-out".to_owned());
-            Some(answer.await.map_err(late)??)
+            // What a broken store leaves behind is its own; what its panic says is not repeated, as it may be a value.
+            let answer = AssertUnwindSafe(sources.store(&id)).catch_unwind();
+            match tokio::time::timeout_at(deadline.into(), answer).await {
+                Ok(Ok(answer)) => Some(answer?),
+                Ok(Err(_)) => {
+                    return retryable("its store ended in a mistake of our program, which is in the webhook's log");
+                }
+                Err(_) => return retryable("did not answer before the API server's time-out"),
+            }
         }
     };
     inject(manager, &context, secret, found.as_ref()).map_err(declined)
+}
+
+fn retryable<T>(reason: &str) -> Result<T, Failure> {
+    Err(Failure::Retryable(reason.to_owned()))
 }
 
 fn declined(Decline(reason): Decline) -> Failure {

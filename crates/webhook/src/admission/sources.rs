@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -76,8 +76,11 @@ impl Sources {
                 let variable = &place.variable;
                 Err(Failure::Declined(format!("found neither the variable {variable:?} nor the file {path:?}")))
             }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Err(Failure::Declined(format!("may not read the file {path:?}; make it readable for the webhook's user")))
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failure::Declined(format!(
+                "may not read the file {path:?}; make it readable for the webhook's user"
+            ))),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(Failure::Declined(format!("does not read the file {path:?}: it is larger than 1 MiB")))
             }
             Err(error) => Err(Failure::Retryable(format!("could not read the file {path:?}: {error}"))),
         }
@@ -99,18 +102,19 @@ fn found(value: SecretValue) -> Found {
 
 /// A file's content as it is, line end included; `None` where there is no such file.
 fn read(path: &str) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    // A pipe without a writer would never let itself be opened, so we look first.
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Ok(None),
+        // A name longer than the file system takes is nobody's name.
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | InvalidFilename) => return Ok(None),
         Err(error) => return Err(error),
-    };
-    if file.metadata()?.is_dir() {
-        return Ok(None);
     }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(Some(bytes))
 }

@@ -20,7 +20,7 @@ pub(super) fn admission(reviewed: &Reviewed, duration: Duration) {
                 pod = cut(&reviewed.pod, LONGEST_NAME),
                 outcome = reviewed.outcome.name(),
                 managers = reviewed.managers.join(","),
-                duration_ms = duration.as_secs_f64() * 1e3,
+                duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
                 dry_run = reviewed.dry_run,
                 reason = reviewed.reason.as_deref().map(|reason| cut(reason, LONGEST_REASON)),
             )

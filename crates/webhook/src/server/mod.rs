@@ -17,6 +17,7 @@ mod router;
 mod settings;
 mod status;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,8 +42,9 @@ pub trait Reviewer: Send + Sync + 'static {
     fn review<'a>(&'a self, body: &'a [u8], deadline: Instant) -> BoxFuture<'a, Reviewed>;
 }
 
-/// The answer to a review, and what is worth counting and logging about it.
-#[derive(Clone, Debug)]
+/// The answer to a review, and what is worth counting and logging about it. `Debug` shows the length of the body: the
+/// patch in it may hold values.
+#[derive(Clone)]
 pub struct Reviewed {
     /// The AdmissionReview with the response, as JSON; a sentence when `status` is not 200.
     pub body: Vec<u8>,
@@ -62,6 +64,23 @@ pub struct Reviewed {
     pub dry_run: bool,
     /// Why, for the log; names only, never a value.
     pub reason: Option<String>,
+}
+
+impl fmt::Debug for Reviewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, reason } = self;
+        f.debug_struct("Reviewed")
+            .field("body", &format_args!("{} bytes", body.len()))
+            .field("status", status)
+            .field("outcome", outcome)
+            .field("managers", managers)
+            .field("namespace", namespace)
+            .field("pod", pod)
+            .field("uid", uid)
+            .field("dry_run", dry_run)
+            .field("reason", reason)
+            .finish()
+    }
 }
 
 /// What became of a pod.

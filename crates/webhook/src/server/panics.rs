@@ -7,6 +7,6 @@ use std::panic;
 pub fn log_panics_without_payload() {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        tracing::error!(target: "panic", %place, "a panic: a mistake in the program; its message is not shown, as it may hold a secret");
+        tracing::error!(%place, "a panic: a mistake in the program; its message is not shown, as it may hold a secret");
     }));
 }

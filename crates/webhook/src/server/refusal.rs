@@ -30,13 +30,15 @@ struct Request<'a> {
     dry_run: bool,
 }
 
-/// Refuses the review in `body` with `code`: 503 and 500 make Flyte ask again. Where no uid can be found there is
-/// nothing to refuse, and the HTTP answer has that status.
-pub(super) fn refuse(body: &[u8], code: StatusCode, outcome: Outcome, why: &'static str) -> Reviewed {
+/// The code of every refusal here, which makes Flyte ask again.
+const CODE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+/// Refuses the review in `body`. Where no uid can be found there is nothing to refuse, and the HTTP answer has the code.
+pub(super) fn refuse(body: &[u8], outcome: Outcome, why: &'static str) -> Reviewed {
     let asked = serde_json::from_slice::<Asked<'_>>(body).ok();
     let (status, answer) = match &asked {
-        Some(asked) => (StatusCode::OK, review(asked, code, why)),
-        None => (code, format!("{why}\n").into_bytes()),
+        Some(asked) => (StatusCode::OK, review(asked, why)),
+        None => (CODE, format!("{why}\n").into_bytes()),
     };
     let request = asked.map(|asked| asked.request);
     let text = |part: fn(&Request<'_>) -> String| request.as_ref().map(part).unwrap_or_default();
@@ -53,14 +55,14 @@ pub(super) fn refuse(body: &[u8], code: StatusCode, outcome: Outcome, why: &'sta
     }
 }
 
-fn review(asked: &Asked<'_>, code: StatusCode, why: &str) -> Vec<u8> {
+fn review(asked: &Asked<'_>, why: &str) -> Vec<u8> {
     json!({
         "apiVersion": asked.api_version,
         "kind": "AdmissionReview",
         "response": {
             "uid": asked.request.uid,
             "allowed": false,
-            "status": {"status": "Failure", "code": code.as_u16(), "message": why},
+            "status": {"status": "Failure", "code": CODE.as_u16(), "reason": "ServiceUnavailable", "message": why},
         },
     })
     .to_string()

@@ -121,11 +121,11 @@ impl Admissions {
             Ok(Err(_)) => {
                 self.metrics.panicked();
                 let why = "the secrets webhook failed on this pod: a mistake in its program, to be found in its log";
-                refuse(body, StatusCode::INTERNAL_SERVER_ERROR, Outcome::Error, why)
+                refuse(body, Outcome::Error, why)
             }
             Err(_) => {
                 let why = "the secrets webhook did not find the pod's secrets in the time that the API server gives it";
-                refuse(body, StatusCode::SERVICE_UNAVAILABLE, Outcome::Refused503, why)
+                refuse(body, Outcome::Refused503, why)
             }
         }
     }

@@ -157,7 +157,7 @@ async fn a_panic_refuses_one_pod_and_the_next_is_served() {
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.json()["response"]["uid"], "u-1");
     assert_eq!(answer.json()["response"]["allowed"], false);
-    assert_eq!(answer.json()["response"]["status"]["code"], 500);
+    assert_eq!(answer.json()["response"]["status"]["code"], 503);
     let next = routes.send(post("").body(Body::from(REVIEW.replace("u-1", "u-2"))).unwrap()).await;
     assert_eq!(next.json()["length"], REVIEW.len());
     let text = routes.metrics.text();

@@ -141,7 +141,7 @@ async fn a_panic_does_not_end_the_connection() {
     let mut client = server.http2().await;
     for _ in 0..2 {
         let answer = client.review().await.unwrap();
-        assert_eq!((answer.status, &answer.json()["response"]["status"]["code"]), (StatusCode::OK, &500.into()));
+        assert_eq!((answer.status, &answer.json()["response"]["status"]["code"]), (StatusCode::OK, &503.into()));
     }
 }
 

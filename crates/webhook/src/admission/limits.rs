@@ -1,0 +1,105 @@
+//! What one pod may cost. Real pods are far from every one of these bounds; they are there for the others.
+
+use std::collections::HashMap;
+
+use flyte_secrets_core::injection::{EnvSource, EnvVar, Fetch, Injection};
+use flyte_secrets_core::injectors::MAX_WRITER_BYTES;
+use flyte_secrets_core::merge::Served;
+use flyte_secrets_core::outline::PodOutline;
+use secrecy::ExposeSecret;
+
+use super::Handled;
+
+/// The most containers, init containers, volumes, labels or annotations of a pod: what is done for each request takes
+/// time for each of them.
+pub(super) const MAX_MEMBERS: usize = 10_000;
+
+/// The most that is added to a pod, in bytes: an API server takes no larger object (`MaxRequestBodyBytes` of
+/// `k8s.io/apiserver`), and etcd not even that.
+pub(super) const MAX_ADDED: usize = 3 << 20;
+
+/// Bytes of JSON around the name and the value of a variable.
+const AROUND_VARIABLE: usize = r#"{"name":"","value":""},"#.len();
+
+/// What a pod has too many of.
+pub(super) fn too_many(pod: &PodOutline<'_>) -> Option<&'static str> {
+    let counts = [
+        ("containers", pod.spec.containers.len()),
+        ("init containers", pod.spec.init_containers.len()),
+        ("volumes", pod.spec.volumes.len()),
+        ("labels", pod.metadata.labels.iter().count()),
+        ("annotations", pod.metadata.annotations.iter().count()),
+    ];
+    counts.into_iter().find(|(_, count)| *count > MAX_MEMBERS).map(|(what, _)| what)
+}
+
+/// What is left for the values that stand in one pod.
+#[derive(Default)]
+pub(super) struct Room {
+    written: usize,
+    values: usize,
+}
+
+impl Room {
+    /// Takes what a request needs.
+    ///
+    /// # Errors
+    /// If there is no room; nothing is taken then, and the sentence says what to do.
+    pub(super) fn take(&mut self, one: &Handled) -> Result<(), &'static str> {
+        let Some((_, injection)) = &one.served else { return Ok(()) };
+        let written = self.written + written_bytes(injection);
+        if written > MAX_WRITER_BYTES {
+            return Err(
+                "the Embedded files of this pod are over 128 KiB in all, which is the limit of delivery PodSpec; \
+                        ask for fewer or smaller files, or keep large ones in a Kubernetes Secret for the K8s manager",
+            );
+        }
+        let values = self.values + value_bytes(injection);
+        if values > MAX_ADDED {
+            return Err(
+                "the values of this pod's variables are over 3 MiB in all, and Kubernetes takes no larger pod; \
+                        ask for fewer or smaller ones, or keep large ones in a Kubernetes Secret for the K8s manager",
+            );
+        }
+        (self.written, self.values) = (written, values);
+        Ok(())
+    }
+}
+
+/// All Embedded files of a pod share one variable, which Linux bounds.
+fn written_bytes(injection: &Injection) -> usize {
+    match &injection.fetch {
+        Some(Fetch::Line(line)) => line.len(),
+        _ => 0,
+    }
+}
+
+fn value_bytes(injection: &Injection) -> usize {
+    injection.env.iter().map(|variable| length(&variable.source)).sum()
+}
+
+fn length(source: &EnvSource) -> usize {
+    match source {
+        EnvSource::Text(text) => text.len(),
+        EnvSource::Secret(value) => value.expose_secret().len(),
+        EnvSource::SecretKeyRef { name, key } => name.len() + key.len(),
+    }
+}
+
+/// At least so many bytes come to the pod: each of its containers gets each variable.
+pub(super) fn added_bytes(pod: &PodOutline<'_>, served: &[Served<'_>]) -> usize {
+    let containers = pod.spec.containers.len() + pod.spec.init_containers.len();
+    let mut variables: HashMap<&str, usize> = HashMap::new();
+    for variable in served.iter().flat_map(|one| variables_of(&one.injection)) {
+        variables.insert(&variable.name, variable.name.len() + length(&variable.source) + AROUND_VARIABLE);
+    }
+    variables.values().sum::<usize>().saturating_mul(containers)
+}
+
+fn variables_of(injection: &Injection) -> impl Iterator<Item = &EnvVar> {
+    let first = match &injection.fetch {
+        Some(Fetch::Line(line)) => line.first.as_slice(),
+        _ => &[],
+    };
+    first.iter().chain(&injection.env)
+}
