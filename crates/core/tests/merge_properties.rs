@@ -57,10 +57,14 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
     let serve = |request| {
         settings.managers.iter().find_map(|&manager| {
             let injection = answer(manager, request).ok()?;
-            Some(Served { request, manager, injection })
+            Some((request, manager, injection))
         })
     };
-    let served: Vec<_> = secrets.iter().filter_map(serve).collect();
+    let answers: Vec<_> = secrets.iter().filter_map(serve).collect();
+    let served: Vec<_> = answers
+        .iter()
+        .map(|(request, manager, injection)| Served { request, manager: *manager, injection })
+        .collect();
     let merged = merge(settings, &outline, &served)?;
 
     let operations = serde_json::to_value(&merged.operations).unwrap();

@@ -46,6 +46,7 @@ struct Inner {
     outcomes: BTreeMap<Outcome, OutcomeSeries>,
     in_flight: Gauge,
     panics: Counter,
+    warnings: Counter,
     rejected: Family<Labels<1>, Counter>,
     handshake_failures: Family<Labels<1>, Counter>,
     certificate_expiry: Gauge<f64, AtomicU64>,
@@ -71,6 +72,7 @@ impl Metrics {
             outcomes: outcomes.into(),
             in_flight: Gauge::default(),
             panics: Counter::default(),
+            warnings: Counter::default(),
             rejected: Family::default(),
             handshake_failures: Family::default(),
             certificate_expiry: Gauge::default(),
@@ -98,6 +100,11 @@ impl Metrics {
         );
         self.register("admissions_in_flight", "Reviews being answered now", inner.in_flight.clone());
         self.register("admission_panics", "Reviews that ended in a panic", inner.panics.clone());
+        self.register(
+            "admission_warnings",
+            "Warnings in answers: requests of one pod that exclude each other, pods admitted without their secrets",
+            inner.warnings.clone(),
+        );
     }
 
     fn register_server(&self) {
@@ -146,6 +153,13 @@ impl Metrics {
     /// Counts a review that ended in a panic.
     pub(crate) fn panicked(&self) {
         self.inner.panics.inc();
+    }
+
+    /// Counts the warnings of an answer.
+    pub(crate) fn warned(&self, warnings: usize) {
+        if warnings > 0 {
+            self.inner.warnings.inc_by(warnings as u64);
+        }
     }
 
     /// Counts a request that was turned away for `reason`.

@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::admission::wording::plain;
 use crate::admission::{Admission, Code, Decision, Handled, Refusal, Sources, admit};
@@ -103,7 +104,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -139,8 +140,9 @@ impl Reviewer for PodReviewer {
 
 /// Answers one review.
 pub async fn review(settings: &Settings, sources: &Sources, body: &[u8], deadline: Instant) -> Reviewed {
-    let parsed: Result<Object<PodReview<'_>>, _> = serde_json::from_slice(body);
-    let Ok(Object(review)) = parsed else { return unreadable(body) };
+    // One look at all bytes is quicker than one at each text.
+    let parsed = str::from_utf8(body).ok().and_then(|json| serde_json::from_str(json).ok());
+    let Some(Object::<PodReview<'_>>(review)) = parsed else { return unreadable(body) };
     let version = match check_version(&review) {
         Ok(version) => version,
         Err(problem) => return no_review(&problem),
@@ -169,7 +171,7 @@ fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &s
         Decision::Unchanged => Outcome::Unchanged,
         Decision::Patched(patch) => {
             response.patch_type = Some("JSONPatch");
-            response.patch = Some(BASE64.encode(&patch.0));
+            response.patch = quoted(&BASE64.encode(&patch.0));
             response.audit_annotations.insert("served-by", served_by(&handled));
             Outcome::Patched
         }
@@ -188,11 +190,21 @@ fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &s
     };
     let mut reviewed = reviewed(version, request, outcome, response);
     namespace.clone_into(&mut reviewed.namespace);
-    reviewed.managers = handled.iter().filter_map(|one| Some(one.served.as_ref()?.0.name())).collect();
+    reviewed.warnings = warnings.len();
+    for (manager, _) in handled.iter().filter_map(|one| one.served.as_ref()) {
+        if !reviewed.managers.contains(&manager.name()) {
+            reviewed.managers.push(manager.name());
+        }
+    }
     if let Decision::Refused(refusal) | Decision::Unserved(refusal) = decision {
         reviewed.reason = Some(refusal.message);
     }
     reviewed
+}
+
+/// Text that needs no escape, as JSON: looking for escapes in the patch would take a tenth of the whole answer's time.
+fn quoted(base64: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(format!("\"{base64}\"")).ok()
 }
 
 fn status(refusal: &Refusal) -> Status<'_> {
@@ -270,6 +282,7 @@ fn reviewed<'r, Pod>(
         pod: request.name.as_deref().unwrap_or_default().to_owned(),
         uid: request.uid.to_string(),
         dry_run: request.dry_run.unwrap_or_default(),
+        warnings: 0,
         reason: None,
     }
 }
@@ -285,6 +298,7 @@ fn no_review(problem: &str) -> Reviewed {
         pod: String::new(),
         uid: String::new(),
         dry_run: false,
+        warnings: 0,
         reason: Some(problem.to_owned()),
     }
 }

@@ -41,6 +41,7 @@ impl Reviewer for Script {
                     pod: "pod-1".into(),
                     uid: review["request"]["uid"].as_str().unwrap().into(),
                     dry_run: true,
+                    warnings: 0,
                     reason: Some("because".into()),
                 },
                 Self::Panic => panic!("the value is {PLANTED}"),

@@ -19,6 +19,8 @@ use crate::paths::{SECRETS_DIR, check_part, join};
 use crate::secret::{MountRequirement, Secret};
 use crate::settings::Settings;
 
+/// The longest name of a file on Linux, in bytes.
+const MAX_FILE_NAME: usize = 255;
 /// The volume that the writer fills.
 const VOLUME: &str = "embedded-secret-vol";
 /// The writer's variable: one `name=base64` line a secret.
@@ -112,6 +114,9 @@ fn as_file(request: &Secret, found: &Found) -> Answer {
 fn check_file(context: &Context<'_>, request: &Secret) -> Result<(), Decline> {
     let key = &request.key;
     check_part(key).map_err(|error| Decline(format!("makes a file name of the key {key:?}, which {error}")))?;
+    if key.len() > MAX_FILE_NAME {
+        return Err(Decline(format!("makes a file name of the key, which is longer than {MAX_FILE_NAME} bytes")));
+    }
     if key.contains(['/', '=']) || key == "." {
         return Err(Decline(format!(
             "makes a file name of the key {key:?}, which must be one path component without '='"

@@ -34,10 +34,12 @@ pub(super) fn look_up(settings: &Settings, request: &Secret) -> Result<GlobalLoo
         _ => return Err(unknown_mount_requirement(request)),
     }
     let prefix = &settings.global.env_prefix;
-    let folder = settings.global.secrets_prefix.to_string_lossy();
     Ok(GlobalLookUp {
         variable: format!("{prefix}{}_{}", case::upper(group), case::upper(key)),
-        file: path_parts(&[("group", group), ("key", key)]).map(|()| paths::join(&[&folder, group, key])),
+        file: path_parts(&[("group", group), ("key", key)]).map(|()| {
+            let below = paths::join(&[group, key]);
+            settings.global.secrets_prefix.join(below.trim_start_matches('/')).to_string_lossy().into_owned()
+        }),
     })
 }
 

@@ -26,14 +26,14 @@ use fetchers::Fetchers;
 use volumes::Volumes;
 
 /// A request, who serves it, and what that adds to the pod.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Served<'a> {
     /// The request.
     pub request: &'a Secret,
     /// The manager that serves it.
     pub manager: SecretManagerType,
     /// What it adds.
-    pub injection: Injection,
+    pub injection: &'a Injection,
 }
 
 /// What became of a pod's injections.

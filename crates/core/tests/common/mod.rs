@@ -117,7 +117,7 @@ pub fn injected(case: &Value, settings: &Settings, pod: &Value) -> Option<Inject
         }
     }
     let mut result = Injected { pod: pod.clone(), ..Injected::default() };
-    let mut served = Vec::new();
+    let mut answers = Vec::new();
     for request in distinct {
         let mut server = None;
         for &manager in &settings.managers {
@@ -125,7 +125,7 @@ pub fn injected(case: &Value, settings: &Settings, pod: &Value) -> Option<Inject
                 .and_then(|wanted| inject(manager, &context, request, find(case, settings, wanted).as_ref()));
             match answer {
                 Ok(injection) => {
-                    served.push(Served { request, manager, injection });
+                    answers.push((request, manager, injection));
                     server = Some(manager.name());
                     break;
                 }
@@ -135,6 +135,10 @@ pub fn injected(case: &Value, settings: &Settings, pod: &Value) -> Option<Inject
         result.served_by.push(server);
     }
     if result.served_by.iter().all(Option::is_some) {
+        let served: Vec<_> = answers
+            .iter()
+            .map(|(request, manager, injection)| Served { request, manager: *manager, injection })
+            .collect();
         let merged = merge(settings, &outline, &served).unwrap();
         result.collisions = merged.collisions.iter().map(ToString::to_string).collect();
         let patch: json_patch::Patch =

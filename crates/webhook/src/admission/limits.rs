@@ -1,10 +1,8 @@
 //! What one pod may cost. Real pods are far from every one of these bounds; they are there for the others.
 
-use std::collections::HashMap;
-
-use flyte_secrets_core::injection::{EnvSource, EnvVar, Fetch, Injection};
+use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
 use flyte_secrets_core::injectors::MAX_WRITER_BYTES;
-use flyte_secrets_core::merge::Served;
+use flyte_secrets_core::merge::MAX_ADDED_BYTES;
 use flyte_secrets_core::outline::PodOutline;
 use secrecy::ExposeSecret;
 
@@ -13,13 +11,6 @@ use super::Handled;
 /// The most containers, init containers, volumes, labels or annotations of a pod: what is done for each request takes
 /// time for each of them.
 pub(super) const MAX_MEMBERS: usize = 10_000;
-
-/// The most that is added to a pod, in bytes: an API server takes no larger object (`MaxRequestBodyBytes` of
-/// `k8s.io/apiserver`), and etcd not even that.
-pub(super) const MAX_ADDED: usize = 3 << 20;
-
-/// Bytes of JSON around the name and the value of a variable.
-const AROUND_VARIABLE: usize = r#"{"name":"","value":""},"#.len();
 
 /// What a pod has too many of.
 pub(super) fn too_many(pod: &PodOutline<'_>) -> Option<&'static str> {
@@ -55,7 +46,7 @@ impl Room {
             );
         }
         let values = self.values + value_bytes(injection);
-        if values > MAX_ADDED {
+        if values > MAX_ADDED_BYTES {
             return Err(
                 "the values of this pod's variables are over 3 MiB in all, and Kubernetes takes no larger pod; \
                         ask for fewer or smaller ones, or keep large ones in a Kubernetes Secret for the K8s manager",
@@ -84,22 +75,4 @@ fn length(source: &EnvSource) -> usize {
         EnvSource::Secret(value) => value.expose_secret().len(),
         EnvSource::SecretKeyRef { name, key } => name.len() + key.len(),
     }
-}
-
-/// At least so many bytes come to the pod: each of its containers gets each variable.
-pub(super) fn added_bytes(pod: &PodOutline<'_>, served: &[Served<'_>]) -> usize {
-    let containers = pod.spec.containers.len() + pod.spec.init_containers.len();
-    let mut variables: HashMap<&str, usize> = HashMap::new();
-    for variable in served.iter().flat_map(|one| variables_of(&one.injection)) {
-        variables.insert(&variable.name, variable.name.len() + length(&variable.source) + AROUND_VARIABLE);
-    }
-    variables.values().sum::<usize>().saturating_mul(containers)
-}
-
-fn variables_of(injection: &Injection) -> impl Iterator<Item = &EnvVar> {
-    let first = match &injection.fetch {
-        Some(Fetch::Line(line)) => line.first.as_slice(),
-        _ => &[],
-    };
-    first.iter().chain(&injection.env)
 }

@@ -110,15 +110,9 @@ fn merged(settings: &Settings, pod: &PodOutline<'_>, pod_name: &str, handled: Ve
         .iter()
         .filter_map(|one| {
             let (manager, injection) = one.served.as_ref()?;
-            Some(Served { request: &one.request.secret, manager: *manager, injection: injection.clone() })
+            Some(Served { request: &one.request.secret, manager: *manager, injection })
         })
         .collect();
-    let added = limits::added_bytes(pod, &served);
-    if added > limits::MAX_ADDED {
-        drop(served);
-        let decision = Decision::Refused(Refusal::too_large(pod_name, added));
-        return Admission { decision, handled, warnings: Vec::new() };
-    }
     let (decision, warnings) = match merge(settings, pod, &served) {
         Err(error) => (Decision::Refused(Refusal::merge(pod_name, &error)), Vec::new()),
         Ok(merged) if settings.on_collision == OnCollision::Refuse && !merged.collisions.is_empty() => {

@@ -104,16 +104,6 @@ impl Refusal {
         Self::new(Code::BadRequest, format!("cannot add the secrets to pod {pod}: {error}"), "")
     }
 
-    /// Secrets that would make the pod larger than Kubernetes takes it.
-    pub(super) fn too_large(pod: &str, added: usize) -> Self {
-        let what = format!(
-            "cannot add the secrets to pod {pod}: with {added} bytes in all its containers they are larger than the {} \
-             that Kubernetes takes of an object.",
-            limits::MAX_ADDED
-        );
-        Self::new(Code::BadRequest, what, " Ask for fewer secrets, or for files where values are large.")
-    }
-
     /// A pod that asks for secrets and that no secret can be added to; `None` for every pod that could ever run.
     pub(super) fn impossible(pod_name: &str, pod: &PodOutline<'_>) -> Option<Self> {
         if !pod.spec.present {

@@ -62,13 +62,15 @@ pub struct Reviewed {
     pub uid: String,
     /// Whether the API server only tries what would happen.
     pub dry_run: bool,
+    /// How many admission warnings the answer holds.
+    pub warnings: usize,
     /// Why, for the log; names only, never a value.
     pub reason: Option<String>,
 }
 
 impl fmt::Debug for Reviewed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, reason } = self;
+        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, warnings, reason } = self;
         f.debug_struct("Reviewed")
             .field("body", &format_args!("{} bytes", body.len()))
             .field("status", status)
@@ -78,6 +80,7 @@ impl fmt::Debug for Reviewed {
             .field("pod", pod)
             .field("uid", uid)
             .field("dry_run", dry_run)
+            .field("warnings", warnings)
             .field("reason", reason)
             .finish()
     }

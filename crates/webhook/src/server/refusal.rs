@@ -17,17 +17,17 @@ struct Asked<'a> {
     request: Request<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
     #[serde(borrow)]
     uid: Cow<'a, str>,
     #[serde(borrow, default)]
-    namespace: Cow<'a, str>,
+    namespace: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
+    name: Option<Cow<'a, str>>,
     #[serde(default)]
-    dry_run: bool,
+    dry_run: Option<bool>,
 }
 
 /// The code of every refusal here, which makes Flyte ask again.
@@ -40,17 +40,17 @@ pub(super) fn refuse(body: &[u8], outcome: Outcome, why: &'static str) -> Review
         Some(asked) => (StatusCode::OK, review(asked, why)),
         None => (CODE, format!("{why}\n").into_bytes()),
     };
-    let request = asked.map(|asked| asked.request);
-    let text = |part: fn(&Request<'_>) -> String| request.as_ref().map(part).unwrap_or_default();
+    let Request { uid, namespace, name, dry_run } = asked.map(|asked| asked.request).unwrap_or_default();
     Reviewed {
         body: answer,
         status,
         outcome,
         managers: Vec::new(),
-        namespace: text(|request| request.namespace.to_string()),
-        pod: text(|request| request.name.to_string()),
-        uid: text(|request| request.uid.to_string()),
-        dry_run: request.as_ref().is_some_and(|request| request.dry_run),
+        namespace: namespace.unwrap_or_default().into_owned(),
+        pod: name.unwrap_or_default().into_owned(),
+        uid: uid.into_owned(),
+        dry_run: dry_run.unwrap_or_default(),
+        warnings: 0,
         reason: Some(why.to_owned()),
     }
 }

@@ -78,6 +78,7 @@ impl Admissions {
         let reviewed = self.review(&body, &deadline).await;
         let duration = received.elapsed();
         self.metrics.admission(reviewed.outcome, &reviewed.managers, duration);
+        self.metrics.warned(reviewed.warnings);
         log::admission(&reviewed, duration);
         Ok(response(reviewed))
     }

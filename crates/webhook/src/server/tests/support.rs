@@ -71,6 +71,7 @@ fn reviewed(outcome: Outcome, body: &[u8]) -> Reviewed {
         pod: "pod-1".into(),
         uid: "u-1".into(),
         dry_run: false,
+        warnings: 0,
         reason: None,
     }
 }
