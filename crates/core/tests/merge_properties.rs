@@ -61,10 +61,8 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
         })
     };
     let answers: Vec<_> = secrets.iter().filter_map(serve).collect();
-    let served: Vec<_> = answers
-        .iter()
-        .map(|(request, manager, injection)| Served { request, manager: *manager, injection })
-        .collect();
+    let served: Vec<_> =
+        answers.iter().map(|(request, manager, injection)| Served { request, manager: *manager, injection }).collect();
     let merged = merge(settings, &outline, &served)?;
 
     let operations = serde_json::to_value(&merged.operations).unwrap();
