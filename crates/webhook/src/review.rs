@@ -30,6 +30,9 @@ const MAX_WARNINGS: usize = 4096;
 /// Audit events are kept for long: the longest list of who served what, in bytes.
 const MAX_SERVED_BY: usize = 8192;
 
+/// Bytes that hold the answer around nearly every patch.
+const USUAL_ENVELOPE: usize = 1024;
+
 /// The envelope, with what has to be known of the pod (`Pod` = [`PodOutline`]) or without.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -272,9 +275,12 @@ fn reviewed<'r, Pod>(
 ) -> Reviewed {
     response.uid = &request.uid;
     let answer = Answer { api_version: version, kind: "AdmissionReview", response };
+    let patch = answer.response.patch.as_ref().map_or(0, |patch| patch.get().len());
+    let mut body = Vec::with_capacity(patch + USUAL_ENVELOPE);
+    // Every key is a string and every value finite: this cannot fail.
+    let _ = serde_json::to_writer(&mut body, &answer);
     Reviewed {
-        // Every key is a string and every value finite: this cannot fail.
-        body: serde_json::to_vec(&answer).unwrap_or_default(),
+        body,
         status: StatusCode::OK,
         outcome,
         managers: Vec::new(),

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/log.rs"]
+mod log;
 
 use std::fs;
-use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
@@ -17,7 +18,7 @@ use flyte_secrets_stores::FailureClass;
 use flyte_secrets_webhook::admission::{Sources, Variables};
 use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::review::PodReviewer;
-use flyte_secrets_webhook::server::{ADMISSION_PATH, ServerSettings, admission_router, log_panics_without_payload};
+use flyte_secrets_webhook::server::{ADMISSION_PATH, ServerSettings, admission_router};
 use http::{Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use common::{FakeStore, Reply, decide, file, group_and_key, key, pod, review_of, reviewed, settings, text};
+use log::{capture, whole_log};
 
 /// One for each place that a value can come from.
 const IN_STORE: &str = "planted-text-of-the-store";
@@ -34,36 +36,6 @@ const IN_FILE: &str = "planted-file-of-the-webhook";
 const IN_PANIC: &str = "planted-in-the-message-of-a-panic";
 const IN_POD: &str = "planted-in-the-pod-by-an-earlier-pass";
 const ALL: [&str; 6] = [IN_STORE, IN_BINARY, IN_VARIABLE, IN_FILE, IN_PANIC, IN_POD];
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Everything that is logged, by anybody, at every level.
-fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
-        subscriber.with_writer(move || writer.clone()).init();
-        log_panics_without_payload();
-        log
-    })
-}
-
-fn whole_log() -> String {
-    String::from_utf8(log().0.lock().unwrap().clone()).unwrap()
-}
 
 /// A value in the forms in which it could get out.
 fn forms(value: &str) -> [String; 5] {
@@ -117,7 +89,7 @@ impl Webhook {
 
     /// What comes back over HTTP, and the metrics.
     async fn asked_by_http(&self, body: Vec<u8>) -> (Value, String) {
-        log();
+        capture();
         let metrics = Metrics::new("flyte:");
         let settings = Arc::new(ArcSwap::from_pointee(self.settings.clone()));
         let reviewer = Arc::new(PodReviewer::new(settings, self.sources.clone()));

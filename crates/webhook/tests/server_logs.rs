@@ -3,20 +3,22 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, OnceLock};
+#[path = "common/log.rs"]
+mod log;
+
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
 use flyte_secrets_webhook::metrics::Metrics;
-use flyte_secrets_webhook::server::{
-    ADMISSION_PATH, Outcome, Reviewed, Reviewer, ServerSettings, admission_router, log_panics_without_payload,
-};
+use flyte_secrets_webhook::server::{ADMISSION_PATH, Outcome, Reviewed, Reviewer, ServerSettings, admission_router};
 use futures::future::BoxFuture;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
+
+use log::{capture, whole_log};
 
 /// Stands in for a secret.
 const PLANTED: &str = "hunter2-planted-value";
@@ -51,35 +53,6 @@ impl Reviewer for Script {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
-        subscriber.with_writer(move || writer.clone()).init();
-        log_panics_without_payload();
-        log
-    })
-}
-
-fn whole_log() -> String {
-    String::from_utf8(log().0.lock().unwrap().clone()).unwrap()
-}
-
 /// The lines about the review `uid`.
 fn lines(uid: &str) -> Vec<Value> {
     let lines = whole_log().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
@@ -88,7 +61,7 @@ fn lines(uid: &str) -> Vec<Value> {
 
 /// Sends one review whose pod holds the planted value; gives everything that came back.
 async fn review(script: Script, uid: &str) -> String {
-    log();
+    capture();
     let metrics = Metrics::new("flyte:");
     let router = admission_router(&ServerSettings::default(), Arc::new(script), metrics.clone());
     let body = format!(

@@ -29,6 +29,9 @@ pub use sources::{Failure, Sources, Variables};
 /// Requests of one pod that are looked up at the same time.
 const CONCURRENT_REQUESTS: usize = 64;
 
+/// Bytes that hold nearly every patch: one that grows leaves copies of its values behind.
+const USUAL_PATCH: usize = 8 * 1024;
+
 /// What becomes of a pod.
 #[derive(Debug)]
 pub enum Decision {
@@ -123,11 +126,12 @@ fn merged(settings: &Settings, pod: &PodOutline<'_>, pod_name: &str, handled: Ve
             let decision = if merged.operations.is_empty() {
                 Decision::Unchanged
             } else {
+                let mut json = Zeroizing::new(Vec::with_capacity(USUAL_PATCH));
                 // Serialising our own operations cannot fail: every key is a string.
-                serde_json::to_vec(&merged.operations).map_or_else(
-                    |error| Decision::Refused(Refusal::internal(pod_name, &error.to_string())),
-                    |json| Decision::Patched(Patch(Zeroizing::new(json))),
-                )
+                match serde_json::to_writer(&mut *json, &merged.operations) {
+                    Ok(()) => Decision::Patched(Patch(json)),
+                    Err(error) => Decision::Refused(Refusal::internal(pod_name, &error.to_string())),
+                }
             };
             (decision, warnings)
         }
