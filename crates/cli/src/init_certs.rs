@@ -8,16 +8,17 @@ use flyte_secrets_webhook::registration::Endpoint;
 
 use crate::Failed;
 use crate::args::ConfigArgs;
+use crate::endpoint::endpoint;
+use crate::logging;
 use crate::output::print;
 use crate::setup::{Surroundings, tell_warnings};
-use crate::{logging, serve};
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
     logging::start(&loaded.config.log);
     tell_warnings(&loaded, false);
     let webhook = &loaded.config.webhook;
-    let endpoint = serve::endpoint(webhook)?.context("set the environment variable POD_NAMESPACE")?;
+    let endpoint = endpoint(webhook)?.context("set the environment variable POD_NAMESPACE")?;
     let outcome = make(webhook, &endpoint).await?;
     let namespace = webhook.pod_namespace.as_deref().unwrap_or_default();
     Ok(print(&format!("Secret {namespace}/{}: {outcome}\n", webhook.secret_name))?)

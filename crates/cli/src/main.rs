@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod diff;
 mod documents;
+mod endpoint;
 mod explain;
 mod init_certs;
 mod inject;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use flyte_secrets_config::{Config, StoreType, WebhookSettings};
 use flyte_secrets_core::{Profile, SecretManagerType, Settings};
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use crate::Failed;
 use crate::args::ConfigArgs;
+use crate::endpoint::endpoint;
 use crate::setup::Surroundings;
 use crate::{init_certs, logging, secret};
 
@@ -117,25 +118,6 @@ async fn sources(config: &Config) -> Result<Sources> {
         }
     };
     Ok(Sources { variables, stores: vec![fetcher] })
-}
-
-/// Where the API server finds us; nothing where that is nobody's business here.
-pub(crate) fn endpoint(webhook: &WebhookSettings) -> Result<Option<Endpoint>> {
-    if let Some(url) = &webhook.url {
-        return Ok(Some(Endpoint::url(url).context("webhook.url")?));
-    }
-    match &webhook.pod_namespace {
-        Some(namespace) => Ok(Some(Endpoint::Service {
-            namespace: namespace.clone(),
-            name: webhook.service_name.clone(),
-            port: webhook.service_port,
-        })),
-        None if webhook.register => Err(anyhow!(
-            "the namespace of this webhook is not known, so it cannot be registered: set the environment variable \
-             POD_NAMESPACE (from metadata.namespace), or webhook.url, or webhook.disableCreateMutatingWebhookConfig: true"
-        )),
-        None => Ok(None),
-    }
 }
 
 /// The certificate of `webhook.certDir`. As in Flyte 2, one is made at start-up where none is.
