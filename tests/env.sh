@@ -10,7 +10,7 @@ deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
 # that another control plane may be up at the same time (one node only).
 : "${KTB_CACHE:=$FLYTE_SECRETS_CACHE/testbed}"
 : "${KTB_STATE:=${TMPDIR:-/tmp}/flyte-secrets-e2e}"
-: "${KTB_NAME:=fse}" "${KTB_API_PORT:=36443}" "${KTB_ETCD_PORT:=36379}" "${KTB_CTL_PORT:=36257}"
+: "${KTB_NAME:=fse}" "${KTB_API_PORT:=26443}" "${KTB_ETCD_PORT:=26379}" "${KTB_CTL_PORT:=26257}"
 export FLYTE_SECRETS_CACHE KTB_CACHE KTB_STATE KTB_NAME KTB_API_PORT KTB_ETCD_PORT KTB_CTL_PORT
 
 say() { echo "install: $*"; }

@@ -1,10 +1,9 @@
 //! The webhook as a process of its own, registered by URL for one namespace.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -302,12 +301,14 @@ pub(crate) fn merge(under: &mut Value, over: Value) {
     }
 }
 
-/// A port that was free a moment ago, and that nobody else in this run gets.
+/// A port that is free on every address, and that nobody else in this run gets. It lies below those that the kernel gives
+/// to outgoing connections, so none of these can take it before its server does.
 pub(crate) fn free_port() -> u16 {
-    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if TAKEN.lock().unwrap().insert(port) {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 26_000, "there is no free port left");
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return port;
         }
     }
