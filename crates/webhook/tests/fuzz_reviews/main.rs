@@ -10,6 +10,7 @@ mod requests;
 mod reviews;
 mod subject;
 
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use data_encoding::BASE64;
@@ -75,8 +76,9 @@ fn a_hundred_thousand_reviews_are_each_answered_rightly_or_refused_clearly() {
         assert!(count > 1000, "{kind}: {count}");
     }
     assert!(growth < MAX_GROWTH, "the peak of the memory in use has grown by {growth} KiB");
-    println!("figure: fuzzed_inputs = {count} count");
-    println!("figure: fuzz_memory_growth = {growth} KiB");
+    // Not `println!`, which is kept back as long as a test passes.
+    let figures = format!("\nfigure: fuzzed_inputs = {count} count\nfigure: fuzz_memory_growth = {growth} KiB\n");
+    std::io::stdout().write_all(figures.as_bytes()).unwrap();
 }
 
 fn run(seeds: impl Iterator<Item = u64>) -> Tally {
