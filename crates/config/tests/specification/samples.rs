@@ -40,7 +40,7 @@ fn the_files_of_a_flyte_1_installation_load() {
 fn the_file_of_a_flyte_2_installation_loads() {
     let loaded = load(&Inputs {
         files: vec![in_crate("testdata/flyte2/config.yaml")],
-        environment: pairs(&[("HOME", "/root")]),
+        environment: pairs(&[("HOME", "/home/me")]),
         ..Inputs::default()
     })
     .unwrap_or_else(|errors| panic!("{errors}"));
@@ -48,7 +48,7 @@ fn the_file_of_a_flyte_2_installation_loads() {
     assert_eq!(loaded.warnings, [""; 0]);
     let managers = [SecretManagerType::Global, SecretManagerType::Embedded, SecretManagerType::K8s];
     assert_eq!(config.injection.managers, managers);
-    assert_eq!(config.webhook.cert_dir, PathBuf::from("/root/certs"));
+    assert_eq!(config.webhook.cert_dir, PathBuf::from("/home/me/certs"));
     assert_eq!(config.webhook.timeout, Duration::from_secs(10));
     assert_eq!(
         config.webhook.namespace_selector,
