@@ -141,10 +141,6 @@ fn delivery(injection: &Injection) -> &'static str {
 }
 
 fn variables(injection: &Injection) -> Vec<Seen> {
-    let first = match &injection.fetch {
-        Some(Fetch::Line(line)) => line.first.as_slice(),
-        _ => &[],
-    };
     let seen = |variable: &flyte_secrets_core::injection::EnvVar| Seen {
         name: variable.name.clone(),
         holds: match &variable.source {
@@ -153,7 +149,7 @@ fn variables(injection: &Injection) -> Vec<Seen> {
             EnvSource::SecretKeyRef { name, key } => format!("the value, key {key:?} of the Secret {name:?}"),
         },
     };
-    first.iter().chain(&injection.env).map(seen).collect()
+    injection.variables().map(seen).collect()
 }
 
 fn files(injection: &Injection) -> Vec<Seen> {

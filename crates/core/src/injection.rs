@@ -32,6 +32,16 @@ impl EnvSource {
             Self::SecretKeyRef { .. } => None,
         }
     }
+
+    /// Bytes of what stands in the pod for it: the value, or the names of the reference.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Secret(secret) => secret.expose_secret().len(),
+            Self::SecretKeyRef { name, key } => name.len() + key.len(),
+        }
+    }
 }
 
 impl PartialEq for EnvSource {
@@ -255,4 +265,15 @@ pub struct Injection {
     pub pull_secret: Option<String>,
     /// The files that the task will see.
     pub files: Vec<SeenFile>,
+}
+
+impl Injection {
+    /// All variables that the request may set, those that come with the pod's first Embedded file in front.
+    pub fn variables(&self) -> impl Iterator<Item = &EnvVar> {
+        let first = match &self.fetch {
+            Some(Fetch::Line(line)) => line.first.as_slice(),
+            _ => &[],
+        };
+        first.iter().chain(&self.env)
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Served;
 use super::volumes::Volumes;
-use crate::injection::{EnvSource, Fetch};
+use crate::injection::EnvSource;
 use crate::secret::Secret;
 
 /// Two requests of a pod that cannot both have what they ask for.
@@ -59,11 +59,7 @@ pub(super) fn find<'a>(served: &'a [Served<'a>], volumes: &Volumes<'a>) -> Vec<C
     let mut mounts: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     let mut found: BTreeMap<Place, (usize, usize)> = BTreeMap::new();
     for (index, Served { injection, .. }) in served.iter().enumerate() {
-        let first = match &injection.fetch {
-            Some(Fetch::Line(line)) => line.first.as_slice(),
-            _ => &[],
-        };
-        for variable in first.iter().chain(&injection.env).filter(|variable| !variable.yields) {
+        for variable in injection.variables().filter(|variable| !variable.yields) {
             let (earlier, source) = variables.insert(&variable.name, (index, &variable.source)).unzip();
             if source.is_some_and(|source| *source != variable.source) {
                 found.insert(Place::Variable(variable.name.clone()), (earlier.unwrap_or(index), index));

@@ -82,43 +82,66 @@ impl<'a> Additions<'a> {
         }
     }
 
+    /// What all of it comes to for a container that was there before.
+    pub(super) fn for_existing(&self) -> ForExisting<'_, 'a> {
+        let env = effective(self.profile, &self.env);
+        let names = env.iter().enumerate().map(|(index, variable)| (&*variable.name, index)).collect();
+        ForExisting { additions: self, env, names, mounts: distinct(&self.mounts) }
+    }
+}
+
+/// The additions in the order of the lists, each name once: worked out once, for all containers of the pod.
+pub(super) struct ForExisting<'p, 'a> {
+    additions: &'p Additions<'a>,
+    env: Vec<&'a EnvVar>,
+    names: HashMap<&'a str, usize>,
+    mounts: Vec<&'p VolumeMount<'a>>,
+}
+
+impl<'a> ForExisting<'_, 'a> {
     /// About how many bytes go to every container.
     pub(super) fn bytes(&self) -> usize {
-        let env = effective(self.profile, &self.env).into_iter().map(|variable| {
-            let source = match &variable.source {
-                EnvSource::SecretKeyRef { name, key } => r#""valueFrom":{}"#.len() + name.len() + key.len(),
-                source => source.value().map_or(0, str::len),
+        let env = self.env.iter().map(|variable| {
+            let around = match &variable.source {
+                EnvSource::SecretKeyRef { .. } => r#""valueFrom":{}"#.len(),
+                EnvSource::Text(_) | EnvSource::Secret(_) => 0,
             };
-            r#"{"name":"","value":""},"#.len() + variable.name.len() + source
+            r#"{"name":"","value":""},"#.len() + variable.name.len() + around + variable.source.size()
         });
-        let mounts = distinct(&self.mounts).into_iter();
+        let mounts = self.mounts.iter();
         let mounts =
             mounts.map(|mount| r#"{"mountPath":"","name":""},"#.len() + mount.mount_path.len() + mount.name.len());
         env.chain(mounts).sum()
     }
 
-    /// Patches the containers of one list.
-    pub(super) fn write(
+    /// Patches the init containers, all but those that an earlier pass of ours has added.
+    pub(super) fn write_init_containers(
         &self,
-        list: &str,
         containers: &[ContainerOutline<'_>],
-        are_init: bool,
         operations: &mut Vec<PatchOperation<'a>>,
     ) {
-        let env = effective(self.profile, &self.env);
-        let names: HashMap<&str, usize> = env.iter().enumerate().map(|(i, variable)| (&*variable.name, i)).collect();
-        let mounts = distinct(&self.mounts);
-        for (index, container) in containers.iter().enumerate() {
-            if are_init && self.ours[index] {
-                continue;
-            }
-            let path = format!("{list}/{index}");
-            match self.profile {
-                Profile::Flyte1 => append_env(&path, &container.env, &env, &names, operations),
-                Profile::Flyte2 => prepend_env(&path, &container.env, &env, &names, operations),
-            }
-            add_mounts(&path, container, &mounts, operations);
+        for (index, container) in containers.iter().enumerate().filter(|(index, _)| !self.additions.ours[*index]) {
+            self.write(format!("/spec/initContainers/{index}"), container, operations);
         }
+    }
+
+    /// Patches the containers.
+    pub(super) fn write_containers(
+        &self,
+        containers: &[ContainerOutline<'_>],
+        operations: &mut Vec<PatchOperation<'a>>,
+    ) {
+        for (index, container) in containers.iter().enumerate() {
+            self.write(format!("/spec/containers/{index}"), container, operations);
+        }
+    }
+
+    fn write(&self, path: String, container: &ContainerOutline<'_>, operations: &mut Vec<PatchOperation<'a>>) {
+        match self.additions.profile {
+            Profile::Flyte1 => append_env(&path, &container.env, &self.env, &self.names, operations),
+            Profile::Flyte2 => prepend_env(&path, &container.env, &self.env, &self.names, operations),
+        }
+        add_mounts(&path, container, &self.mounts, operations);
     }
 }
 
@@ -244,16 +267,11 @@ impl<'a> NewContainer<'a> {
         // Its own variables stay: without them it could not fetch.
         let is_own = |variable: &&&'a EnvVar| own.iter().any(|own| own.name == variable.name);
         let added = effective(additions.profile, &additions.env[env_from..]);
-        let added = added.iter().filter(|variable| !is_own(variable)).map(|variable| Cow::Borrowed(*variable));
+        let added: Vec<_> =
+            added.iter().filter(|variable| !is_own(variable)).map(|variable| Cow::Borrowed(*variable)).collect();
         let env = match additions.profile {
-            Profile::Flyte1 => {
-                let added: Vec<_> = added.collect();
-                own.into_iter().chain(added).collect()
-            }
-            Profile::Flyte2 => {
-                let added: Vec<_> = added.collect();
-                added.into_iter().chain(own).collect()
-            }
+            Profile::Flyte1 => own.into_iter().chain(added).collect(),
+            Profile::Flyte2 => added.into_iter().chain(own).collect(),
         };
         let later = distinct(&additions.mounts[mounts_from..]).into_iter().filter(|later| later.name != mount.name);
         let later: Vec<_> = later.cloned().collect();

@@ -188,14 +188,15 @@ impl<'a> Play<'a> {
     fn finish(mut self, volumes: Volumes<'a>, served: &'a [Served<'a>]) -> Result<Vec<PatchOperation<'a>>, MergeError> {
         let spec = &self.pod.spec;
         let containers = spec.containers.len() + spec.init_containers.len() + self.new_containers.len();
-        let bytes = containers.saturating_mul(self.additions.bytes());
+        let for_existing = self.additions.for_existing();
+        let bytes = containers.saturating_mul(for_existing.bytes());
         if bytes > MAX_ADDED_BYTES {
             return Err(MergeError::TooLarge { bytes, containers });
         }
         let mut operations = annotations(self.pod, served);
         volumes.write(spec, &mut operations);
-        self.additions.write("/spec/initContainers", &spec.init_containers, true, &mut operations);
-        self.additions.write("/spec/containers", &spec.containers, false, &mut operations);
+        for_existing.write_init_containers(&spec.init_containers, &mut operations);
+        for_existing.write_containers(&spec.containers, &mut operations);
         if !self.writer_lines.is_empty() {
             let written = writer::Written::new(&self.writer_lines);
             match self.new_containers.iter_mut().find(|container| container.is_writer) {
@@ -241,6 +242,9 @@ fn pull_secrets<'a>(pod: &'a PodOutline<'a>, served: &'a [Served<'a>], operation
     #[serde(default)]
     struct Reference {
         name: String,
+    }
+    if served.iter().all(|one| one.injection.pull_secret.is_none()) {
+        return;
     }
     let mut all: Vec<(String, PullSecret<'a>)> = Vec::new();
     for &raw in &pod.spec.image_pull_secrets {

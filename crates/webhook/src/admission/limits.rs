@@ -1,10 +1,9 @@
 //! What one pod may cost. Real pods are far from every one of these bounds; they are there for the others.
 
-use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
+use flyte_secrets_core::injection::{Fetch, Injection};
 use flyte_secrets_core::injectors::MAX_WRITER_BYTES;
 use flyte_secrets_core::merge::MAX_ADDED_BYTES;
 use flyte_secrets_core::outline::PodOutline;
-use secrecy::ExposeSecret;
 
 use super::Handled;
 
@@ -66,13 +65,5 @@ fn written_bytes(injection: &Injection) -> usize {
 }
 
 fn value_bytes(injection: &Injection) -> usize {
-    injection.env.iter().map(|variable| length(&variable.source)).sum()
-}
-
-fn length(source: &EnvSource) -> usize {
-    match source {
-        EnvSource::Text(text) => text.len(),
-        EnvSource::Secret(value) => value.expose_secret().len(),
-        EnvSource::SecretKeyRef { name, key } => name.len() + key.len(),
-    }
+    injection.env.iter().map(|variable| variable.source.size()).sum()
 }
