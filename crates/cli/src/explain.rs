@@ -146,7 +146,7 @@ fn variables(injection: &Injection) -> Vec<Seen> {
         holds: match &variable.source {
             EnvSource::Text(text) => format!("{text:?}"),
             EnvSource::Secret(_) => "the value".to_owned(),
-            EnvSource::SecretKeyRef { name, key } => format!("the value, key {key:?} of the Secret {name:?}"),
+            EnvSource::SecretKeyRef { name, key, .. } => format!("the value, key {key:?} of the Secret {name:?}"),
         },
     };
     injection.variables().map(seen).collect()

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flyte_secrets_core::settings::{
-    EmbeddedSettings, FetchContainerSettings, GlobalSettings, ProtectedSecrets, SecretManagerType, Settings,
-    VaultSettings,
+    AccessSettings, EmbeddedSettings, FetchContainerSettings, GlobalSettings, ProtectedSecrets, SecretManagerType,
+    Settings, VaultSettings,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -118,6 +118,7 @@ fn injection(values: Getter<'_>, pod_namespace: Option<&str>) -> Settings {
         },
         protected: protected(values, pod_namespace),
         delivery: values.named("webhook.delivery"),
+        access: AccessSettings::default(),
         on_unserved: values.named("webhook.onUnserved"),
         on_manager_failure: values.named("webhook.onManagerFailure"),
         on_collision: values.named("webhook.onCollision"),

@@ -14,12 +14,14 @@ pub enum EnvSource {
     Text(String),
     /// A secret's value in the Pod (delivery `PodSpec`), already written for the kubelet.
     Secret(SecretString),
-    /// A key of a Kubernetes Secret, optional as in the reference.
+    /// A key of a Kubernetes Secret.
     SecretKeyRef {
         /// The Secret.
         name: String,
         /// The key.
         key: String,
+        /// Whether the container starts without it: so in the reference's K8s manager, never where we know that it is there.
+        optional: bool,
     },
 }
 
@@ -39,7 +41,7 @@ impl EnvSource {
         match self {
             Self::Text(text) => text.len(),
             Self::Secret(secret) => secret.expose_secret().len(),
-            Self::SecretKeyRef { name, key } => name.len() + key.len(),
+            Self::SecretKeyRef { name, key, .. } => name.len() + key.len(),
         }
     }
 }
@@ -47,9 +49,10 @@ impl EnvSource {
 impl PartialEq for EnvSource {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::SecretKeyRef { name, key }, Self::SecretKeyRef { name: other_name, key: other_key }) => {
-                name == other_name && key == other_key
-            }
+            (
+                Self::SecretKeyRef { name, key, optional },
+                Self::SecretKeyRef { name: other_name, key: other_key, optional: other_optional },
+            ) => name == other_name && key == other_key && optional == other_optional,
             _ => self.value().is_some() && self.value() == other.value(),
         }
     }
@@ -61,7 +64,7 @@ impl fmt::Debug for EnvSource {
         match self {
             Self::Text(text) => write!(f, "Text({text:?})"),
             Self::Secret(_) => f.write_str("Secret([REDACTED])"),
-            Self::SecretKeyRef { name, key } => write!(f, "SecretKeyRef({name:?}, {key:?})"),
+            Self::SecretKeyRef { name, key, .. } => write!(f, "SecretKeyRef({name:?}, {key:?})"),
         }
     }
 }
@@ -94,8 +97,8 @@ impl Serialize for EnvVar {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &self.name)?;
         match &self.source {
-            EnvSource::SecretKeyRef { name, key } => {
-                let reference = SecretKeySelector { name, key, optional: true };
+            EnvSource::SecretKeyRef { name, key, optional } => {
+                let reference = SecretKeySelector { name, key, optional: *optional };
                 map.serialize_entry("valueFrom", &ValueFrom { secret_key_ref: reference })?;
             }
             EnvSource::Text(_) | EnvSource::Secret(_) => {
@@ -118,6 +121,7 @@ struct ValueFrom<'a> {
 struct SecretKeySelector<'a> {
     key: &'a str,
     name: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     optional: bool,
 }
 

@@ -13,6 +13,7 @@ pub mod image_pull;
 pub mod injection;
 pub mod injectors;
 pub mod merge;
+pub mod mirror;
 pub mod outline;
 pub mod patch;
 pub mod paths;

@@ -110,9 +110,38 @@ pub enum InitContainerPlacement {
 /// How values that the webhook itself reads reach the container (`webhook.delivery`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
+    /// In a Secret of the pod's namespace: the stored one itself, or a mirror of it.
+    SecretRef,
     /// In the Pod object, as in the reference.
     #[default]
     PodSpec,
+}
+
+/// What the access policy does (`webhook.accessPolicy.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessMode {
+    /// A request that breaks it is declined.
+    Enforce,
+    /// A request that breaks it is served, with a warning, a metric and a log line.
+    Audit,
+    /// Labels are believed, as in the reference.
+    #[default]
+    Off,
+}
+
+/// `webhook.accessPolicy`: which pods may ask for the values of a project, where the webhook's own identity reads them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessSettings {
+    /// What is done about a breach.
+    pub mode: AccessMode,
+    /// Values that the label `organization` may have.
+    pub organizations: Vec<String>,
+    /// Domains of the installation; those with a `-` have to be known to tell `{project}-{domain}` apart.
+    pub domains: Vec<String>,
+    /// Namespaces in which Flyte runs a project's pods: names or templates with `{organization}`, `{project}`, `{domain}`.
+    pub namespaces: Vec<String>,
+    /// User names that may create pods with requests; empty: everybody.
+    pub trusted_creators: Vec<String>,
 }
 
 /// A container that fetches a secret, with `image` and Kubernetes `resources`.
@@ -210,6 +239,8 @@ pub struct Settings {
     pub protected: ProtectedSecrets,
     /// `webhook.delivery`.
     pub delivery: Delivery,
+    /// `webhook.accessPolicy`.
+    pub access: AccessSettings,
     /// `webhook.onUnserved`.
     pub on_unserved: OnUnserved,
     /// `webhook.onManagerFailure`.
@@ -251,6 +282,7 @@ impl Settings {
             },
             protected: ProtectedSecrets::default(),
             delivery: Delivery::PodSpec,
+            access: AccessSettings::default(),
             on_unserved,
             on_manager_failure: OnManagerFailure::Refuse,
             on_collision: OnCollision::Warn,

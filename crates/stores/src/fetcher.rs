@@ -21,6 +21,22 @@ pub trait SecretFetcher: Send + Sync {
     /// [`FailureClass::NotFound`] if the store answered and holds nothing under the id, any other class
     /// if it holds nothing usable or could not be asked.
     fn get<'a>(&'a self, id: &'a SecretId) -> BoxFuture<'a, Result<SecretValue, FetchError>>;
+
+    /// Where a pod finds the value itself, for a store whose values are Kubernetes Secrets.
+    fn place(&self, _id: &SecretId) -> Option<SecretPlace> {
+        None
+    }
+}
+
+/// A key of a Kubernetes Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SecretPlace {
+    /// The Secret's namespace.
+    pub namespace: String,
+    /// The Secret.
+    pub name: String,
+    /// The key.
+    pub key: String,
 }
 
 /// Why a store gave no value.

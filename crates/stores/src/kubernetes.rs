@@ -21,7 +21,7 @@ use kube::{Client, Resource};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::fetcher::{FailureClass, FetchError, SecretFetcher};
+use crate::fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 
 /// The largest answer, in bytes: a full Secret (1 MiB of data in base64) with all its metadata.
 const MAX_ANSWER: usize = 4 << 20;
@@ -116,6 +116,11 @@ impl SecretFetcher for KubernetesStore {
             };
             tokio::time::timeout(self.timeout, self.fetch(&id.to_string())).await.map_err(late)?
         })
+    }
+
+    fn place(&self, id: &SecretId) -> Option<SecretPlace> {
+        let key = id.to_string();
+        Some(SecretPlace { namespace: self.namespace.clone(), name: kubernetes_secret_name(&key), key })
     }
 }
 

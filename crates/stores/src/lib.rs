@@ -16,5 +16,5 @@ pub mod local;
 mod look_up;
 pub mod values;
 
-pub use fetcher::{FailureClass, FetchError, SecretFetcher};
+pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 pub use look_up::{Asked, Found, LookUpError, look_up};

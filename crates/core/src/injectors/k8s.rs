@@ -41,7 +41,7 @@ fn group<'s>(context: &Context<'_>, request: &'s Secret) -> Result<Cow<'s, str>,
 
 fn as_variable(context: &Context<'_>, group: &str, request: &Secret) -> Answer {
     let settings = context.settings;
-    let source = EnvSource::SecretKeyRef { name: group.to_owned(), key: request.key.clone() };
+    let source = EnvSource::SecretKeyRef { name: group.to_owned(), key: request.key.clone(), optional: true };
     let mut env = with_version(settings, group, request, variable_of(settings, group, &request.key)?, source.clone());
     if !request.env_var.is_empty() {
         env.push(EnvVar::new(variable_name(request.env_var.clone())?, source));

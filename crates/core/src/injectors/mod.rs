@@ -15,6 +15,7 @@ mod vault;
 use crate::encoded_id::SecretId;
 use crate::expansion::is_env_var_name;
 use crate::injection::{EnvVar, Injection};
+use crate::mirror::SecretReference;
 use crate::outline::PodOutline;
 use crate::paths::{SECRETS_DIR, check_part};
 use crate::secret::Secret;
@@ -70,6 +71,8 @@ pub struct Found {
     pub value: SecretValue,
     /// The name of the image-pull Secret that belongs to it, if there is one.
     pub pull_secret: Option<String>,
+    /// Where the pod finds the value in its own namespace; none: the value stands in the Pod (delivery `PodSpec`).
+    pub reference: Option<SecretReference>,
 }
 
 /// A manager's word on one request; `Err` passes it on to the next manager.

@@ -243,10 +243,12 @@ fn same_variable(there: &EnvOutline<'_>, ours: &EnvVar) -> bool {
     }
     *there.name == *ours.name
         && match (&ours.source, there.value_from) {
-            (EnvSource::SecretKeyRef { name, key }, Some(raw)) => {
+            (EnvSource::SecretKeyRef { name, key, optional }, Some(raw)) => {
                 let source: Option<ValueFrom> = serde_json::from_str(raw.get()).ok();
                 source.and_then(|source| source.secret_key_ref).is_some_and(|reference| {
-                    reference.name == *name && reference.key == *key && reference.optional == Some(true)
+                    reference.name == *name
+                        && reference.key == *key
+                        && reference.optional.unwrap_or_default() == *optional
                 })
             }
             (source, None) => source.value() == Some(&there.value),

@@ -83,7 +83,7 @@ fn find(case: &Value, settings: &Settings, wanted: LookUp) -> Option<Found> {
             let variable = case["env"][&place.variable].as_str();
             let file = |path: String| case["files"][path.strip_prefix("/etc/secrets/")?].as_str().map(str::to_owned);
             let value = variable.map(str::to_owned).or_else(|| file(place.file.ok()?))?;
-            Some(Found { value: SecretValue::text(value), pull_secret: None })
+            Some(Found { value: SecretValue::text(value), pull_secret: None, reference: None })
         }
         LookUp::Store(id) => {
             let held = |id: SecretId| Some((id.clone(), case["store"].get(id.to_string())?));

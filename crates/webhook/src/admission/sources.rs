@@ -97,7 +97,7 @@ impl Sources {
 }
 
 fn found(value: SecretValue) -> Found {
-    Found { value, pull_secret: None }
+    Found { value, pull_secret: None, reference: None }
 }
 
 /// A file's content as it is, line end included; `None` where there is no such file.
