@@ -98,7 +98,11 @@ fn find(case: &Value, settings: &Settings, wanted: LookUp) -> Option<Found> {
                 secret["metadata"]["name"] == *name && secret["metadata"]["namespace"] == case["webhook_namespace"]
             };
             let in_cluster = case["cluster"].as_array().is_some_and(|all| all.iter().any(there));
-            Some(Found { value, pull_secret: (settings.embedded.image_pull_secrets && in_cluster).then_some(name) })
+            Some(Found {
+                value,
+                pull_secret: (settings.embedded.image_pull_secrets && in_cluster).then_some(name),
+                reference: None,
+            })
         }
     }
 }
