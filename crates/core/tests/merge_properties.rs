@@ -47,7 +47,11 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
             secrets.push(request.secret);
         }
     }
-    let found = Found { value: SecretValue::text(PLANTED.to_owned()), pull_secret: Some("img-pull-1".to_owned()) };
+    let found = Found {
+        value: SecretValue::text(PLANTED.to_owned()),
+        pull_secret: Some("img-pull-1".to_owned()),
+        reference: None,
+    };
     let answer = |manager, request| {
         look_up(manager, &context, request).and_then(|wanted| {
             let found = (wanted != LookUp::Nothing).then_some(&found);
