@@ -11,6 +11,7 @@ mod golden_pods;
 mod kubelet;
 mod kubernetes_store;
 mod lifecycle;
+mod no_value_in_the_pod;
 mod pods;
 mod registration;
 mod reinvocation;

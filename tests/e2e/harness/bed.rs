@@ -87,8 +87,12 @@ impl Bed {
     /// A new namespace with a service account, so that pods can be made in it.
     pub(crate) async fn namespace(&self, purpose: &str) -> Namespace {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("{purpose}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let api = self.api().await;
+        self.namespace_named(format!("{purpose}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))).await
+    }
+
+    /// A new namespace of exactly this name; each can be made once in a run.
+    pub(crate) async fn namespace_named(&self, name: impl Into<String>) -> Namespace {
+        let (name, api) = (name.into(), self.api().await);
         api.create("/api/v1/namespaces", &json!({"metadata": {"name": name}})).await.unwrap();
         eventually("a service account", 30, || async {
             api.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default")).await.map_err(|e| e.message)

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod bed;
 pub(crate) mod certs;
 pub(crate) mod identity;
+pub(crate) mod plain_http;
 pub(crate) mod pod;
 pub(crate) mod program;
 pub(crate) mod review;
