@@ -166,6 +166,9 @@ pub(crate) struct OfflineArgs {
     /// The namespace of objects that name none
     #[arg(short, long, default_value = "default")]
     pub(crate) namespace: String,
+    /// The user who creates the pods, for webhook.accessPolicy.trustedCreators
+    #[arg(long = "as", value_name = "USER", default_value = "")]
+    pub(crate) creator: String,
     /// Go on with pods that lack the label, which the API server would not send to the webhook
     #[arg(long)]
     pub(crate) ignore_label: bool,
@@ -179,6 +182,9 @@ pub(crate) struct InjectArgs {
     /// What to print
     #[arg(short, long, value_enum, default_value_t = InjectOutput::Yaml)]
     pub(crate) output: InjectOutput,
+    /// Show the values of the Secrets that are printed beside the pods
+    #[arg(long)]
+    pub(crate) reveal: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

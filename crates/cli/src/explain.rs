@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
 use flyte_secrets_core::text_format;
-use flyte_secrets_webhook::admission::{Admission, Decision, Handled, Outcome};
+use flyte_secrets_webhook::admission::{Admission, Decision, Handled, Outcome, Way, Whence};
 use serde::Serialize;
 
 use crate::Failed;
@@ -38,7 +38,9 @@ struct ExplainedRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     served_by: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<&'static str>,
+    found: Option<ExplainedPlace>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<String>,
     variables: Vec<Seen>,
     files: Vec<Seen>,
 }
@@ -49,6 +51,16 @@ struct ExplainedAttempt {
     answer: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+}
+
+/// Where the webhook has found the value.
+#[derive(Serialize)]
+struct ExplainedPlace {
+    store: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
 }
 
 /// Something that the task will see, and what it holds.
@@ -74,7 +86,7 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
 
 fn explain(decided: Decided) -> Explained {
     let object = decided.place.title;
-    let Some(Admission { decision, handled, warnings }) = decided.admission else {
+    let Some(Admission { decision, handled, warnings, .. }) = decided.admission else {
         let message = "it has no label inject-flyte-secrets: \"true\", so the API server does not ask the webhook \
                        (--ignore-label goes on)";
         return Explained {
@@ -102,7 +114,7 @@ fn explain(decided: Decided) -> Explained {
     }
 }
 
-fn request(Handled { request, attempts, served }: Handled) -> ExplainedRequest {
+fn request(Handled { request, attempts, served, whence, way, .. }: Handled) -> ExplainedRequest {
     let managers = attempts
         .into_iter()
         .map(|attempt| {
@@ -121,22 +133,36 @@ fn request(Handled { request, attempts, served }: Handled) -> ExplainedRequest {
         request: request.secret.to_string(),
         managers,
         served_by: served.as_ref().map(|(manager, _)| manager.name()),
-        delivery: injection.map(delivery),
+        found: whence.map(place),
+        delivery: injection.map(|injection| delivery(injection, way.as_ref())),
         variables: injection.map(variables).unwrap_or_default(),
         files: injection.map(files).unwrap_or_default(),
     }
 }
 
+fn place(Whence { store, id, .. }: Whence) -> ExplainedPlace {
+    let scope = id.as_ref().map(|id| match (id.project.is_empty(), id.domain.is_empty()) {
+        (false, _) => "project",
+        (true, false) => "domain",
+        (true, true) => "organization",
+    });
+    ExplainedPlace { store, scope, id: id.map(|id| id.to_string()) }
+}
+
 /// How the value gets into the container.
-fn delivery(injection: &Injection) -> &'static str {
-    match (&injection.fetch, injection.annotations.is_empty()) {
-        (Some(Fetch::Own(_)), _) => "a fetch container, as the pod's own identity",
-        (Some(Fetch::Line(_)), _) => "PodSpec: the value stands in the pod's writer container",
-        (None, false) => "the Vault agent injector, by annotations",
-        (None, true) if injection.env.iter().any(|variable| matches!(variable.source, EnvSource::Secret(_))) => {
-            "PodSpec: the value stands in the pod"
+fn delivery(injection: &Injection, way: Option<&Way>) -> String {
+    match (way, &injection.fetch, injection.annotations.is_empty()) {
+        (Some(Way::Stored(reference)), ..) => {
+            format!("SecretRef: a reference to the stored Secret {} itself", reference.name)
         }
-        (None, true) => "a reference to a Kubernetes Secret",
+        (Some(Way::Mirror(mirror)), ..) => {
+            format!("SecretRef: a reference to the Secret {}, a mirror that the webhook keeps", mirror.name)
+        }
+        (_, Some(Fetch::Own(_)), _) => "a fetch container, as the pod's own identity".to_owned(),
+        (_, Some(Fetch::Line(_)), _) => "PodSpec: the value stands in the pod's writer container".to_owned(),
+        (_, None, false) => "the Vault agent injector, by annotations".to_owned(),
+        (Some(Way::PodSpec), None, true) => "PodSpec: the value stands in the pod".to_owned(),
+        (None, None, true) => "a reference to a Kubernetes Secret".to_owned(),
     }
 }
 
@@ -166,7 +192,13 @@ fn text(explained: &Explained) -> String {
                 None => writeln!(text, "    {manager:<9}{answer}"),
             };
         }
-        if let Some(delivery) = request.delivery {
+        if let Some(ExplainedPlace { store, scope, id }) = &request.found {
+            let _ = match (scope, id) {
+                (Some(scope), Some(id)) => writeln!(text, "    found     in the {scope}'s scope, as {id} in {store}"),
+                _ => writeln!(text, "    found     in {store}"),
+            };
+        }
+        if let Some(delivery) = &request.delivery {
             let _ = writeln!(text, "    delivery  {delivery}");
         }
         for Seen { name, holds } in &request.variables {

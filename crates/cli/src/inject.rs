@@ -1,8 +1,12 @@
 //! `inject`: documents in, documents out, pods with their secrets.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
-use flyte_secrets_webhook::admission::{Admission, Decision, Refusal};
-use serde_json::Value;
+use flyte_secrets_core::mirror::VALUE_KEY;
+use flyte_secrets_webhook::admission::{Admission, Decision, Refusal, Way};
+use flyte_secrets_webhook::mirrors::WantedMirror;
+use serde_json::{Value, json};
 
 use crate::Failed;
 use crate::args::{ConfigArgs, InjectArgs, InjectOutput};
@@ -12,6 +16,9 @@ use crate::offline::{Decided, Offline, read_documents};
 use crate::output::{Message, print, print_coloured};
 use crate::setup::Surroundings;
 
+/// Stands for a value that is not shown.
+const HIDDEN: &str = "(hidden: --reveal shows it)";
+
 /// A document on its way out.
 struct Injected {
     document: Document,
@@ -20,6 +27,8 @@ struct Injected {
     patch: Vec<Value>,
     /// What has changed: the title and the place of each object.
     changed: Vec<(String, String)>,
+    /// Secrets that the webhook would write for its pods.
+    secrets: Vec<Value>,
 }
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: &InjectArgs) -> Result<(), Failed> {
@@ -28,14 +37,17 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
     let documents = read_documents(&args.offline.files)?;
     let mut injected = Vec::with_capacity(documents.len());
     let mut refused = false;
+    let mut written = HashSet::new();
     for document in documents {
         let mut after = document.value.clone();
-        let (mut operations, mut changed) = (Vec::new(), Vec::new());
+        let (mut operations, mut changed, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
         for Decided { place, before, admission } in offline.decide(&document).await? {
             let Some(admission) = admission else {
                 not_labelled(&place, as_json);
                 continue;
             };
+            let mirrors = mirrors(&admission).filter(|mirror| written.insert((place.namespace.clone(), mirror.name.clone())));
+            secrets.extend(mirrors.map(|mirror| secret(mirror, &place.namespace, args.reveal)));
             match outcome(&place, &admission, as_json) {
                 Ok(None) => {}
                 Ok(Some(patch)) => {
@@ -50,7 +62,7 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
                 }
             }
         }
-        injected.push(Injected { document, after, patch: operations, changed });
+        injected.push(Injected { document, after, patch: operations, changed, secrets });
     }
     if refused {
         // All or nothing: half of an input is nobody's wish.
@@ -87,6 +99,24 @@ fn tell(place: &PodPlace, refusal: &Refusal, as_json: bool) {
     Message::Refusal { object: &place.title, code, reason, message: &refusal.message }.tell(as_json);
 }
 
+/// The mirrors that the pod would refer to.
+fn mirrors(admission: &Admission) -> impl Iterator<Item = &WantedMirror> {
+    admission.handled.iter().filter_map(|one| match one.way.as_ref()? {
+        Way::Mirror(mirror) => Some(mirror),
+        Way::Stored(_) | Way::PodSpec => None,
+    })
+}
+
+/// A mirror as the webhook would write it, its value only on request.
+fn secret(mirror: &WantedMirror, namespace: &str, reveal: bool) -> Value {
+    let mut secret = mirror.manifest(namespace);
+    if !reveal && let Some(members) = secret.as_object_mut() {
+        members.remove("data");
+        members.insert("stringData".to_owned(), json!({VALUE_KEY: HIDDEN}));
+    }
+    secret
+}
+
 fn apply(mut pod: Value, patch: &Value) -> Result<Value> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())?;
     json_patch::patch(&mut pod, &patch).context("the patch does not fit the pod it was made for")?;
@@ -118,16 +148,30 @@ fn render(injected: &[Injected], output: InjectOutput) -> Result<String> {
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
+                for secret in &one.secrets {
+                    text.push_str("---\n");
+                    text.push_str(&to_yaml(secret)?);
+                }
             }
             // Comments alone are no JSON and take no patch.
             _ if one.document.value.is_null() => {}
-            InjectOutput::Json => text.push_str(&format!("{}\n", serde_json::to_string_pretty(&one.after)?)),
+            InjectOutput::Json => {
+                for value in std::iter::once(&one.after).chain(&one.secrets) {
+                    text.push_str(&format!("{}\n", serde_json::to_string_pretty(value)?));
+                }
+            }
             InjectOutput::Patch => text.push_str(&format!("{}\n", serde_json::to_string_pretty(&one.patch)?)),
             InjectOutput::Diff => {
                 for (title, object) in &one.changed {
                     let yaml =
                         |document: &Value| document.pointer(object).map(to_yaml).unwrap_or_else(|| Ok(String::new()));
                     text.push_str(&diff::unified(title, &yaml(&one.document.value)?, &yaml(&one.after)?));
+                }
+                for secret in &one.secrets {
+                    let metadata = &secret["metadata"];
+                    let name = |member: &str| metadata[member].as_str().unwrap_or_default();
+                    let title = format!("Secret {}/{}", name("namespace"), name("name"));
+                    text.push_str(&diff::unified(&title, "", &to_yaml(secret)?));
                 }
             }
         }

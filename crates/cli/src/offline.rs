@@ -8,7 +8,8 @@ use flyte_secrets_core::Settings;
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE};
 use flyte_secrets_core::outline::PodOutline;
 use flyte_secrets_stores::values::Values;
-use flyte_secrets_webhook::admission::{Admission, Sources, Variables, admit};
+use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
+use flyte_secrets_webhook::admission::{Admission, Creation, Sources, Variables, admit};
 use serde_json::Value;
 
 use crate::Failed;
@@ -24,6 +25,7 @@ pub(crate) struct Offline {
     settings: Settings,
     sources: Sources,
     namespace: String,
+    creator: String,
     ignore_label: bool,
 }
 
@@ -65,8 +67,9 @@ impl Offline {
             None => Values::default(),
         };
         let variables = Variables::new(variables, &settings.global.env_prefix);
-        let sources = Sources { variables, stores: vec![Arc::new(values)] };
-        Ok(Self { settings, sources, namespace: args.namespace.clone(), ignore_label: args.ignore_label })
+        let look_ups = LookUps::new(vec![Arc::new(values)], LookUpSettings::uncached(), Arc::new(NoObserver));
+        let sources = Sources { variables, look_ups, pull_secrets: None };
+        Ok(Self { settings, sources, namespace: args.namespace.clone(), creator: args.creator.clone(), ignore_label: args.ignore_label })
     }
 
     /// Decides about every pod of a document.
@@ -86,7 +89,8 @@ impl Offline {
         let outline = PodOutline::parse(&bytes).map_err(|_| no_pod(&place.title, &bytes))?;
         let namespace =
             if outline.metadata.namespace.is_empty() { &place.namespace } else { &*outline.metadata.namespace };
-        Ok(admit(&self.settings, &self.sources, &outline, namespace, Instant::now() + PATIENCE).await)
+        let creation = Creation { namespace, creator: &self.creator };
+        Ok(admit(&self.settings, &self.sources, &outline, creation, Instant::now() + PATIENCE).await)
     }
 }
 

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::admission::wording::plain;
-use crate::admission::{Admission, Code, Decision, Handled, Refusal, Sources, admit};
+use crate::admission::{Admission, Code, Creation, Decision, Handled, Refusal, Sources, Writers, admit};
 use crate::server::{Outcome, Reviewed, Reviewer};
 
 /// Each warning is kept to a readable length, in bytes.
@@ -65,9 +65,19 @@ struct AdmissionRequest<'a, Pod> {
     name: Option<Text<'a>>,
     #[serde(borrow, default)]
     operation: Text<'a>,
+    #[serde(borrow, default)]
+    user_info: Option<UserInfo<'a>>,
     #[serde(default)]
     dry_run: Option<bool>,
     object: Option<Pod>,
+}
+
+/// Who creates the pod, as the API server has authenticated it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UserInfo<'a> {
+    #[serde(borrow)]
+    username: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -125,24 +135,32 @@ struct Status<'a> {
 pub struct PodReviewer {
     settings: Arc<ArcSwap<Settings>>,
     sources: Sources,
+    writers: Option<Writers>,
 }
 
 impl PodReviewer {
-    /// A reviewer; settings that are swapped count from the next review on.
+    /// A reviewer; settings that are swapped count from the next review on. Without writers nothing is written to a
+    /// cluster: for `webhook.delivery: PodSpec` without image-pull Secrets.
     #[must_use]
-    pub fn new(settings: Arc<ArcSwap<Settings>>, sources: Sources) -> Self {
-        Self { settings, sources }
+    pub fn new(settings: Arc<ArcSwap<Settings>>, sources: Sources, writers: Option<Writers>) -> Self {
+        Self { settings, sources, writers }
     }
 }
 
 impl Reviewer for PodReviewer {
     fn review<'a>(&'a self, body: &'a [u8], deadline: Instant) -> BoxFuture<'a, Reviewed> {
-        Box::pin(async move { review(&self.settings.load_full(), &self.sources, body, deadline).await })
+        Box::pin(async move { review(&self.settings.load_full(), &self.sources, self.writers.as_ref(), body, deadline).await })
     }
 }
 
 /// Answers one review.
-pub async fn review(settings: &Settings, sources: &Sources, body: &[u8], deadline: Instant) -> Reviewed {
+pub async fn review(
+    settings: &Settings,
+    sources: &Sources,
+    writers: Option<&Writers>,
+    body: &[u8],
+    deadline: Instant,
+) -> Reviewed {
     // One look at all bytes is quicker than one at each text.
     let parsed = str::from_utf8(body).ok().and_then(|json| serde_json::from_str(json).ok());
     let Some(Object::<PodReview<'_>>(review)) = parsed else { return unreadable(body) };
@@ -158,7 +176,11 @@ pub async fn review(settings: &Settings, sources: &Sources, body: &[u8], deadlin
         Some(namespace) if !namespace.is_empty() => namespace,
         _ => &pod.metadata.namespace,
     };
-    let admission = admit(settings, sources, pod, namespace, deadline).await;
+    let creator = request.user_info.as_ref().map_or("", |user| &*user.username);
+    let mut admission = admit(settings, sources, pod, Creation { namespace, creator }, deadline).await;
+    if let (Some(writers), false) = (writers, request.dry_run.unwrap_or_default()) {
+        admission = writers.write(admission, namespace, deadline).await;
+    }
     let mut reviewed = answer(version, request, namespace, admission);
     if reviewed.pod.is_empty() {
         (*pod.metadata.generate_name).clone_into(&mut reviewed.pod);
@@ -167,7 +189,7 @@ pub async fn review(settings: &Settings, sources: &Sources, body: &[u8], deadlin
 }
 
 fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &str, admission: Admission) -> Reviewed {
-    let Admission { decision, handled, warnings } = admission;
+    let Admission { decision, handled, warnings, breach, .. } = admission;
     let mut response = Response { allowed: true, ..Response::default() };
     response.warnings = bounded(&warnings);
     let outcome = match &decision {
@@ -194,6 +216,7 @@ fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &s
     let mut reviewed = reviewed(version, request, outcome, response);
     namespace.clone_into(&mut reviewed.namespace);
     reviewed.warnings = warnings.len();
+    reviewed.breach = breach;
     for (manager, _) in handled.iter().filter_map(|one| one.served.as_ref()) {
         if !reviewed.managers.contains(&manager.name()) {
             reviewed.managers.push(manager.name());
@@ -289,6 +312,7 @@ fn reviewed<'r, Pod>(
         uid: request.uid.to_string(),
         dry_run: request.dry_run.unwrap_or_default(),
         warnings: 0,
+        breach: None,
         reason: None,
     }
 }
@@ -305,6 +329,7 @@ fn no_review(problem: &str) -> Reviewed {
         uid: String::new(),
         dry_run: false,
         warnings: 0,
+        breach: None,
         reason: Some(problem.to_owned()),
     }
 }

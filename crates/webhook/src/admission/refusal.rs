@@ -7,6 +7,7 @@ use flyte_secrets_core::annotations::UndecodableRequest;
 use flyte_secrets_core::merge::{Collision, MergeError};
 use flyte_secrets_core::outline::PodOutline;
 
+use super::delivery::Problem;
 use super::resolve::Outcome;
 use super::wording::{cut, plain};
 use super::{Handled, limits};
@@ -111,6 +112,18 @@ impl Refusal {
         }
         let what = limits::too_many(pod)?;
         Some(Self::malformed(&format!("pod {pod_name} has more than {} {what}", limits::MAX_MEMBERS)))
+    }
+
+    /// Secrets that the pod would refer to and that could not be written.
+    pub(super) fn delivery(pod: &str, problems: &[Problem]) -> Self {
+        let (code, advice) = if problems.iter().all(|problem| problem.retryable) {
+            (Code::Unavailable, "\nThis may pass: try again.")
+        } else {
+            (Code::BadRequest, "\nWith webhook.delivery: PodSpec no Secret is written.")
+        };
+        let what = format!("cannot write what pod {pod} would refer to:");
+        let line = |problem: &Problem| format!("\n  {}: {}", problem.what, plain(&problem.why, MAX_REQUEST));
+        Self::new(code, list(what, "Secrets", problems.iter().map(line)), advice)
     }
 
     /// A fault of ours.

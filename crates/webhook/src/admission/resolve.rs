@@ -1,18 +1,22 @@
 //! One request: the managers in their order until one serves it.
 
-use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use flyte_secrets_core::SecretManagerType;
+use flyte_secrets_core::access::Breach;
 use flyte_secrets_core::annotations::Request;
+use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::injection::Injection;
-use flyte_secrets_core::injectors::{Context, Decline, Found, LookUp, inject, look_up};
-use flyte_secrets_core::settings::OnManagerFailure;
-use futures::FutureExt;
+use flyte_secrets_core::injectors::{Context, Decline, Found, GlobalLookUp, LookUp, inject, look_up};
+use flyte_secrets_core::mirror::MirrorSource;
+use flyte_secrets_core::settings::{AccessMode, OnManagerFailure};
+use flyte_secrets_core::value::SecretValue;
 
-use super::Handled;
+use super::delivery::{Read, Way, way};
 use super::sources::{Failure, Sources};
 use super::wording::plain;
+use super::{Handled, Whence};
+use crate::image_pull::PullSecret;
 
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 1024;
@@ -37,31 +41,36 @@ pub enum Outcome {
     Fails(String),
 }
 
+/// What is the same for all requests of a pod.
+#[derive(Clone, Copy)]
+pub(super) struct Circumstances<'a> {
+    pub(super) context: Context<'a>,
+    pub(super) sources: &'a Sources,
+    /// What the access policy has against the pod.
+    pub(super) breach: Option<&'a Breach>,
+    pub(super) deadline: Instant,
+}
+
 /// Asks the managers in their order.
-pub(super) async fn resolve(context: Context<'_>, sources: &Sources, deadline: Instant, request: Request) -> Handled {
-    let mut handled = Handled { request, attempts: Vec::new(), served: None };
-    ask_from(0, context, sources, deadline, &mut handled).await;
+pub(super) async fn resolve(circumstances: Circumstances<'_>, request: Request) -> Handled {
+    let mut handled = Handled::new(request);
+    ask_from(0, circumstances, &mut handled).await;
     handled
 }
 
 /// Takes a request away from the manager that serves it and asks those behind it.
-pub(super) async fn pass_on(
-    context: Context<'_>,
-    sources: &Sources,
-    deadline: Instant,
-    handled: &mut Handled,
-    reason: &str,
-) {
-    handled.served = None;
+pub(super) async fn pass_on(circumstances: Circumstances<'_>, handled: &mut Handled, reason: &str) {
+    (handled.served, handled.whence, handled.way, handled.pull_secret) = (None, None, None, None);
     if let Some(last) = handled.attempts.last_mut() {
         last.outcome = Outcome::Declines(reason.to_owned());
     }
-    ask_from(handled.attempts.len(), context, sources, deadline, handled).await;
+    ask_from(handled.attempts.len(), circumstances, handled).await;
 }
 
-async fn ask_from(first: usize, context: Context<'_>, sources: &Sources, deadline: Instant, handled: &mut Handled) {
-    for &manager in context.settings.managers.iter().skip(first) {
-        let outcome = match ask(manager, context, sources, deadline, &handled.request).await {
+async fn ask_from(first: usize, circumstances: Circumstances<'_>, handled: &mut Handled) {
+    let settings = circumstances.context.settings;
+    for &manager in settings.managers.iter().skip(first) {
+        let outcome = match ask(manager, circumstances, handled).await {
             Ok(injection) => {
                 handled.served = Some((manager, injection));
                 Outcome::Serves
@@ -73,7 +82,7 @@ async fn ask_from(first: usize, context: Context<'_>, sources: &Sources, deadlin
         let stop = match outcome {
             Outcome::Serves => true,
             Outcome::Declines(_) => false,
-            Outcome::Fails(_) => context.settings.on_manager_failure == OnManagerFailure::Refuse,
+            Outcome::Fails(_) => settings.on_manager_failure == OnManagerFailure::Refuse,
         };
         handled.attempts.push(Attempt { manager, outcome });
         if stop {
@@ -84,32 +93,93 @@ async fn ask_from(first: usize, context: Context<'_>, sources: &Sources, deadlin
 
 async fn ask(
     manager: SecretManagerType,
-    context: Context<'_>,
-    sources: &Sources,
-    deadline: Instant,
-    request: &Request,
+    circumstances: Circumstances<'_>,
+    handled: &mut Handled,
 ) -> Result<Injection, Failure> {
-    let secret = &request.secret;
-    let found: Option<Found> = match look_up(manager, &context, secret).map_err(declined)? {
+    let Circumstances { context, .. } = circumstances;
+    let wanted = look_up(manager, &context, &handled.request.secret).map_err(declined)?;
+    let looked_up = match &wanted {
         LookUp::Nothing => None,
-        LookUp::Global(place) => Some(sources.global(&place)?),
-        LookUp::Store(id) => {
-            // What a broken store leaves behind is its own; what its panic says is not repeated, as it may be a value.
-            let answer = AssertUnwindSafe(sources.store(&id)).catch_unwind();
-            match tokio::time::timeout_at(deadline.into(), answer).await {
-                Ok(Ok(answer)) => Some(answer?),
-                Ok(Err(_)) => {
-                    return retryable("its store ended in a mistake of our program, which is in the webhook's log");
-                }
-                Err(_) => return retryable("did not answer before the API server's time-out"),
-            }
-        }
+        LookUp::Global(place) => Some(global(circumstances, handled, place)?),
+        LookUp::Store(id) => Some(store(circumstances, handled, id).await?),
     };
-    inject(manager, &context, secret, found.as_ref()).map_err(declined)
+    let secret = &handled.request.secret;
+    let Some(LookedUp { value, source, fetched, place, whence, pull_secret }) = looked_up else {
+        return inject(manager, &context, secret, None).map_err(declined);
+    };
+    let read = Read { source, value: &value, fetched, place };
+    let way = way(context.settings, context.namespace, secret, read)
+        .map_err(|reason| Failure::Declined(reason.to_owned()))?;
+    let name = pull_secret.as_ref().map(|secret| secret.name().to_owned());
+    let found = Found { value, pull_secret: name, reference: way.reference() };
+    let injection = inject(manager, &context, secret, Some(&found)).map_err(declined)?;
+    (handled.whence, handled.way, handled.pull_secret) = (Some(whence), Some(way), pull_secret);
+    Ok(injection)
 }
 
-fn retryable<T>(reason: &str) -> Result<T, Failure> {
-    Err(Failure::Retryable(reason.to_owned()))
+/// A value and everything that is known of it.
+struct LookedUp {
+    value: SecretValue,
+    source: MirrorSource,
+    fetched: SystemTime,
+    place: Option<flyte_secrets_stores::SecretPlace>,
+    whence: Whence,
+    pull_secret: Option<PullSecret>,
+}
+
+/// The webhook's own variable or file, if the pod may have it.
+fn global(
+    circumstances: Circumstances<'_>,
+    handled: &mut Handled,
+    place: &GlobalLookUp,
+) -> Result<LookedUp, Failure> {
+    let held = circumstances.sources.global(place);
+    if let Some(breach) = circumstances.breach {
+        // Every pod's every request comes here first: worth counting is who asks for what is there. The answer does not
+        // tell the two apart.
+        handled.breached |= held.is_ok();
+        enforce(circumstances, breach)?;
+    }
+    let value = held?;
+    let flyte_secrets_core::Secret { group, key, .. } = &handled.request.secret;
+    Ok(LookedUp {
+        value,
+        source: MirrorSource::Global { group: group.clone(), key: key.clone() },
+        fetched: SystemTime::now(),
+        place: None,
+        whence: Whence { store: "the webhook's own environment and files".to_owned(), id: None, stale: false },
+        pull_secret: None,
+    })
+}
+
+/// A store's value, from the narrowest scope that has one, if the pod may have it.
+async fn store(
+    circumstances: Circumstances<'_>,
+    handled: &mut Handled,
+    id: &SecretId,
+) -> Result<LookedUp, Failure> {
+    if let Some(breach) = circumstances.breach {
+        handled.breached = true;
+        enforce(circumstances, breach)?;
+    }
+    let Circumstances { sources, deadline, .. } = circumstances;
+    let found = sources.store(id, deadline).await?;
+    let pull_secret = sources.pull_secret(&found.id, deadline).await?;
+    Ok(LookedUp {
+        value: found.value,
+        source: MirrorSource::Embedded { id: found.id.to_string() },
+        fetched: found.fetched,
+        place: found.place,
+        whence: Whence { store: found.store, id: Some(found.id), stale: found.stale },
+        pull_secret,
+    })
+}
+
+fn enforce(circumstances: Circumstances<'_>, breach: &Breach) -> Result<(), Failure> {
+    match circumstances.context.settings.access.mode {
+        AccessMode::Enforce => Err(Failure::Declined(breach.to_string())),
+        AccessMode::Audit | AccessMode::Off => Ok(()),
+    }
 }
 
 fn declined(Decline(reason): Decline) -> Failure {

@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::time::Instant;
 
 use flyte_secrets_core::encoded_id::SecretId;
-use flyte_secrets_core::injectors::{Found, GlobalLookUp};
+use flyte_secrets_core::injectors::GlobalLookUp;
 use flyte_secrets_core::value::SecretValue;
-use flyte_secrets_stores::{SecretFetcher, look_up};
+use flyte_secrets_stores::{Found, Freshness, LookUps};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::image_pull::{PullSecret, PullSecrets};
 
 /// The largest file of the Global manager; a Kubernetes Secret is no larger.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -56,8 +58,10 @@ impl fmt::Debug for Variables {
 pub struct Sources {
     /// For Global.
     pub variables: Variables,
-    /// For Embedded, in the order they are asked.
-    pub stores: Vec<Arc<dyn SecretFetcher>>,
+    /// For Embedded.
+    pub look_ups: LookUps,
+    /// Image-pull Secrets that belong to values of Embedded, where `imagePullSecrets.enabled` says so.
+    pub pull_secrets: Option<PullSecrets>,
 }
 
 impl Sources {
@@ -65,13 +69,13 @@ impl Sources {
     ///
     /// Opens the file without leaving the thread: the folder is a local mount, mostly without such a
     /// file, and a trip to another thread for every request costs more than the answer.
-    pub(super) fn global(&self, place: &GlobalLookUp) -> Result<Found, Failure> {
+    pub(super) fn global(&self, place: &GlobalLookUp) -> Result<SecretValue, Failure> {
         if let Some(value) = self.variables.0.get(&place.variable) {
-            return Ok(found(SecretValue::text(value.expose_secret().to_owned())));
+            return Ok(SecretValue::text(value.expose_secret().to_owned()));
         }
         let path = place.file.as_ref().map_err(|decline| Failure::Declined(decline.0.clone()))?;
         match read(path) {
-            Ok(Some(bytes)) => Ok(found(SecretValue::binary(bytes))),
+            Ok(Some(bytes)) => Ok(SecretValue::binary(bytes)),
             Ok(None) => {
                 let variable = &place.variable;
                 Err(Failure::Declined(format!("found neither the variable {variable:?} nor the file {path:?}")))
@@ -87,17 +91,21 @@ impl Sources {
     }
 
     /// A store's value, from the narrowest scope that has one.
-    pub(super) async fn store(&self, id: &SecretId) -> Result<Found, Failure> {
-        match look_up(&self.stores, id).await {
-            Ok(hit) => Ok(found(hit.value)),
-            Err(error) if error.retryable() => Err(Failure::Retryable(error.to_string())),
-            Err(error) => Err(Failure::Declined(error.to_string())),
-        }
+    pub(super) async fn store(&self, id: &SecretId, deadline: Instant) -> Result<Found, Failure> {
+        self.look_ups.find(id, Freshness::Cached, deadline.into()).await.map_err(|error| {
+            if error.retryable() {
+                Failure::Retryable(error.to_string())
+            } else {
+                Failure::Declined(error.to_string())
+            }
+        })
     }
-}
 
-fn found(value: SecretValue) -> Found {
-    Found { value, pull_secret: None, reference: None }
+    /// The image-pull Secret that belongs to the secret that was found.
+    pub(super) async fn pull_secret(&self, id: &SecretId, deadline: Instant) -> Result<Option<PullSecret>, Failure> {
+        let Some(pull_secrets) = &self.pull_secrets else { return Ok(None) };
+        pull_secrets.find(id, deadline).await.map_err(|error| Failure::Retryable(error.to_string()))
+    }
 }
 
 /// A file's content as it is, line end included; `None` where there is no such file.

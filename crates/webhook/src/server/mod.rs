@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use flyte_secrets_core::access::Breach;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,13 +65,15 @@ pub struct Reviewed {
     pub dry_run: bool,
     /// How many admission warnings the answer holds.
     pub warnings: usize,
+    /// What the access policy has against the pod, if that mattered.
+    pub breach: Option<Breach>,
     /// Why, for the log; names only, never a value.
     pub reason: Option<String>,
 }
 
 impl fmt::Debug for Reviewed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, warnings, reason } = self;
+        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, warnings, breach, reason } = self;
         f.debug_struct("Reviewed")
             .field("body", &format_args!("{} bytes", body.len()))
             .field("status", status)
@@ -81,6 +84,7 @@ impl fmt::Debug for Reviewed {
             .field("uid", uid)
             .field("dry_run", dry_run)
             .field("warnings", warnings)
+            .field("breach", breach)
             .field("reason", reason)
             .finish()
     }

@@ -51,6 +51,7 @@ pub(super) fn refuse(body: &[u8], outcome: Outcome, why: &'static str) -> Review
         uid: uid.into_owned(),
         dry_run: dry_run.unwrap_or_default(),
         warnings: 0,
+        breach: None,
         reason: Some(why.to_owned()),
     }
 }

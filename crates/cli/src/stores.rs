@@ -1,0 +1,161 @@
+//! The stores of the Embedded manager, made from the configuration. One function a store; what this program was built
+//! without says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use flyte_secrets_config as config;
+use flyte_secrets_config::{StoreSettings, StoresSettings};
+use flyte_secrets_stores::kubernetes::KubernetesStore;
+use flyte_secrets_stores::local::{LocalStore, Unlock};
+use flyte_secrets_stores::{CacheSettings, LookUpObserver, LookUpSettings, LookUps, Scopes, SecretFetcher};
+use flyte_secrets_webhook::kubernetes::client;
+
+use crate::secret;
+
+/// All configured stores with their cache.
+pub(crate) async fn look_ups(settings: &StoresSettings, observer: Arc<dyn LookUpObserver>) -> Result<LookUps> {
+    let mut stores = Vec::with_capacity(settings.stores.len());
+    for store in &settings.stores {
+        let what = format!("webhook.embeddedSecretManagerConfig: the store {}", name(store));
+        stores.push(open(store, settings.call_timeout).await.context(what)?);
+    }
+    Ok(LookUps::new(stores, look_up_settings(settings), observer))
+}
+
+fn look_up_settings(settings: &StoresSettings) -> LookUpSettings {
+    let config::CacheSettings { ttl, not_found_ttl, max_bytes, stale_if_unavailable } = settings.cache;
+    LookUpSettings {
+        scopes: match settings.scopes {
+            config::Scopes::Parallel => Scopes::Parallel,
+            config::Scopes::Sequential => Scopes::Sequential,
+        },
+        concurrent_calls: settings.concurrent_calls,
+        call_timeout: settings.call_timeout,
+        cache: CacheSettings { ttl, not_found_ttl, max_bytes, stale_if_unavailable },
+        ..LookUpSettings::default()
+    }
+}
+
+/// As in the configuration.
+fn name(store: &StoreSettings) -> &'static str {
+    match store {
+        StoreSettings::Aws(_) => "AWS",
+        StoreSettings::Gcp(_) => "GCP",
+        StoreSettings::Azure(_) => "Azure",
+        StoreSettings::K8s(_) => "K8s",
+        StoreSettings::Vault(_) => "Vault",
+        StoreSettings::Http(_) => "Http",
+        StoreSettings::Local(_) => "Local",
+    }
+}
+
+type Store = Result<Arc<dyn SecretFetcher>>;
+
+async fn open(store: &StoreSettings, timeout: Duration) -> Store {
+    match store {
+        StoreSettings::Local(settings) => local(settings),
+        StoreSettings::K8s(settings) => kubernetes(settings).await,
+        StoreSettings::Aws(settings) => aws(settings, timeout).await,
+        StoreSettings::Gcp(settings) => gcp(settings, timeout).await,
+        StoreSettings::Azure(settings) => azure(settings, timeout),
+        StoreSettings::Vault(settings) => vault(settings, timeout),
+        StoreSettings::Http(settings) => http(settings, timeout),
+    }
+}
+
+fn local(settings: &config::LocalStoreSettings) -> Store {
+    let unlock = match std::env::var("FLYTE_SECRETS_PASSPHRASE") {
+        Ok(passphrase) => Unlock::Passphrase(passphrase.into()),
+        Err(_) => Unlock::KeyFile,
+    };
+    Ok(Arc::new(LocalStore::open(secret::places(settings)?, unlock)?))
+}
+
+async fn kubernetes(settings: &config::K8sStoreSettings) -> Store {
+    Ok(Arc::new(KubernetesStore::new(client().await?, &*settings.namespace, settings.kube_client.timeout)?))
+}
+
+/// A store that was left out of this program.
+#[allow(dead_code, reason = "with all features nothing is left out")]
+fn left_out(feature: &str) -> Store {
+    anyhow::bail!("this program was built without it; build it with the Cargo feature {feature:?}, or all-stores")
+}
+
+#[cfg(feature = "aws")]
+async fn aws(settings: &config::AwsStoreSettings, timeout: Duration) -> Store {
+    use flyte_secrets_stores::aws::{AwsSettings, AwsStore};
+    let config::AwsStoreSettings { region, endpoint, batch } = settings.clone();
+    Ok(Arc::new(AwsStore::new(AwsSettings { region, endpoint, timeout, batch }).await?))
+}
+#[cfg(not(feature = "aws"))]
+async fn aws(_: &config::AwsStoreSettings, _: Duration) -> Store {
+    left_out("aws")
+}
+
+#[cfg(feature = "gcp")]
+async fn gcp(settings: &config::GcpStoreSettings, timeout: Duration) -> Store {
+    use flyte_secrets_stores::gcp::{GcpSettings, GcpStore};
+    let config::GcpStoreSettings { project, endpoint, anonymous } = settings.clone();
+    Ok(Arc::new(GcpStore::new(GcpSettings { project, endpoint, anonymous, timeout }).await?))
+}
+#[cfg(not(feature = "gcp"))]
+async fn gcp(_: &config::GcpStoreSettings, _: Duration) -> Store {
+    left_out("gcp")
+}
+
+#[cfg(feature = "azure")]
+fn azure(settings: &config::AzureStoreSettings, timeout: Duration) -> Store {
+    use flyte_secrets_stores::azure::{AzureSettings, AzureStore};
+    let config::AzureStoreSettings { vault_uri, ca_file } = settings.clone();
+    Ok(Arc::new(AzureStore::new(AzureSettings { vault_uri, ca_file, timeout })?))
+}
+#[cfg(not(feature = "azure"))]
+fn azure(_: &config::AzureStoreSettings, _: Duration) -> Store {
+    left_out("azure")
+}
+
+#[cfg(feature = "vault")]
+fn vault(settings: &config::VaultStoreSettings, timeout: Duration) -> Store {
+    use config::VaultAuth as Configured;
+    use flyte_secrets_core::settings::KvVersion as ConfiguredVersion;
+    use flyte_secrets_stores::vault::{
+        DEFAULT_TOKEN_PATH, KvVersion, TokenSource, VaultAuth, VaultSettings, VaultStore,
+    };
+    let auth = match settings.auth.clone() {
+        Configured::Kubernetes { mount, role, token_file } => {
+            VaultAuth::Kubernetes { mount, role, token_path: token_file.unwrap_or_else(|| DEFAULT_TOKEN_PATH.into()) }
+        }
+        Configured::Jwt { mount, role, token_file } => VaultAuth::Jwt { mount, role, token_path: token_file },
+        Configured::AppRole { mount, role_id, secret_id_file } => VaultAuth::AppRole { mount, role_id, secret_id_file },
+        Configured::Token { token_file } => {
+            VaultAuth::Token(token_file.map_or(TokenSource::Environment, TokenSource::File))
+        }
+    };
+    let config::VaultStoreSettings { address, namespace, mount, path_prefix, kv_version, field, ca_file, .. } =
+        settings.clone();
+    let kv_version = match kv_version {
+        ConfiguredVersion::V1 => KvVersion::V1,
+        ConfiguredVersion::V2 => KvVersion::V2,
+    };
+    let settings =
+        VaultSettings { address, namespace, mount, path_prefix, kv_version, field, auth, ca_file, timeout };
+    Ok(Arc::new(VaultStore::new(settings)?))
+}
+#[cfg(not(feature = "vault"))]
+fn vault(_: &config::VaultStoreSettings, _: Duration) -> Store {
+    left_out("vault")
+}
+
+#[cfg(feature = "http")]
+fn http(settings: &config::HttpStoreSettings, timeout: Duration) -> Store {
+    use flyte_secrets_stores::http::{HttpSettings, HttpStore};
+    let config::HttpStoreSettings { url, token_file, client_certificate, ca_file } = settings.clone();
+    let (client_cert, client_key) = client_certificate.unzip();
+    Ok(Arc::new(HttpStore::new(HttpSettings { url, token_file, client_cert, client_key, ca_file, timeout })?))
+}
+#[cfg(not(feature = "http"))]
+fn http(_: &config::HttpStoreSettings, _: Duration) -> Store {
+    left_out("http")
+}
