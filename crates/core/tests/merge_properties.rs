@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use flyte_secrets_core::annotations::{encode_all, requests};
-use flyte_secrets_core::injection::Fetch;
 use flyte_secrets_core::injectors::{Context, Found, LookUp, inject, look_up};
 use flyte_secrets_core::merge::{MergeError, Served, merge};
 use flyte_secrets_core::outline::PodOutline;
@@ -70,11 +69,7 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
     let merged = merge(settings, &outline, &served)?;
 
     let operations = serde_json::to_value(&merged.operations).unwrap();
-    let first = |one: &Served<'_>| match &one.injection.fetch {
-        Some(Fetch::Line(line)) => line.first.clone(),
-        _ => Vec::new(),
-    };
-    let variables = served.iter().flat_map(|one| first(one).into_iter().chain(one.injection.env.clone()));
+    let variables = served.iter().flat_map(|one| one.injection.variables().cloned());
     Ok(Pass {
         pod: pod.clone(),
         operations: operations.as_array().unwrap().clone(),
