@@ -181,7 +181,8 @@ mod tests {
         let mirror = mirror_name("ns", &MirrorSource::Embedded { id: id.to_owned() }, Form::File);
         assert!(reference(&mirror, VALUE_KEY).is_ours());
         assert!(reference(&kubernetes_secret_name(id), id).is_ours());
-        for (name, key) in [(&*mirror, "other"), (&kubernetes_secret_name("k"), "k"), ("mine", id), ("mine", VALUE_KEY)] {
+        for (name, key) in [(&*mirror, "other"), (&kubernetes_secret_name("k"), "k"), ("mine", id), ("mine", VALUE_KEY)]
+        {
             assert!(!reference(name, key).is_ours(), "{name} {key}");
         }
     }

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use flyte_secrets_core::annotations::{encode_all, requests};
 use flyte_secrets_core::injectors::{Context, Found, LookUp, inject, look_up};
 use flyte_secrets_core::merge::{MergeError, Served, merge};
+use flyte_secrets_core::mirror::{Form, MirrorSource, SecretReference, VALUE_KEY, is_mirror_name, mirror_name};
 use flyte_secrets_core::outline::PodOutline;
-use flyte_secrets_core::settings::InitContainerPlacement;
+use flyte_secrets_core::settings::{Delivery, InitContainerPlacement};
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Profile, Secret, SecretManagerType, Settings};
 use proptest::prelude::*;
@@ -25,6 +26,8 @@ struct Pass {
     variables: BTreeSet<String>,
     /// All that `Debug` shows.
     shown: String,
+    /// Whether requests are at odds with each other.
+    collides: bool,
 }
 
 /// One pass over a pod.
@@ -46,16 +49,23 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
             secrets.push(request.secret);
         }
     }
-    let found = Found {
-        value: SecretValue::text(PLANTED.to_owned()),
-        pull_secret: Some("img-pull-1".to_owned()),
-        reference: None,
+    let found = |request: &Secret, wanted| {
+        let source = match wanted {
+            LookUp::Nothing => return None,
+            LookUp::Global(_) => MirrorSource::Global { group: request.group.clone(), key: request.key.clone() },
+            LookUp::Store(id) => MirrorSource::Embedded { id: id.to_string() },
+        };
+        let mirror =
+            || SecretReference { name: mirror_name("ns", &source, Form::of(request)), key: VALUE_KEY.to_owned() };
+        Some(Found {
+            value: SecretValue::text(PLANTED.to_owned()),
+            pull_secret: Some("img-pull-1".to_owned()),
+            reference: (settings.delivery == Delivery::SecretRef).then(mirror),
+        })
     };
     let answer = |manager, request| {
-        look_up(manager, &context, request).and_then(|wanted| {
-            let found = (wanted != LookUp::Nothing).then_some(&found);
-            inject(manager, &context, request, found)
-        })
+        look_up(manager, &context, request)
+            .and_then(|wanted| inject(manager, &context, request, found(request, wanted).as_ref()))
     };
     let serve = |request| {
         settings.managers.iter().find_map(|&manager| {
@@ -75,6 +85,7 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
         operations: operations.as_array().unwrap().clone(),
         variables: variables.map(|variable| variable.name).collect(),
         shown: format!("{served:?} {merged:?}"),
+        collides: !merged.collisions.is_empty(),
     })
 }
 
@@ -139,9 +150,28 @@ fn volumes() -> impl Strategy<Value = Value> {
         json!({"name": "mine", "secret": {"secretName": "g", "items": [{"key": "k", "path": "k", "mode": 256}]}}),
         json!({"name": "m4pq", "emptyDir": {}}),
         json!({"name": "aws-secret-vol", "emptyDir": {"medium": "Memory"}}),
-        json!({"name": "embedded-secret-vol", "emptyDir": {}}),
     ];
-    subsequence(all, 0..=5).prop_map(Value::from)
+    (subsequence(all, 0..=4), prop::option::of(embedded_volume())).prop_map(|(mut volumes, embedded)| {
+        volumes.extend(embedded);
+        volumes.into()
+    })
+}
+
+/// Volumes in the place of the one with the Embedded files: somebody else's, and what an earlier pass may have left.
+fn embedded_volume() -> impl Strategy<Value = Value> {
+    let mirror = mirror_name("ns", &MirrorSource::Embedded { id: String::new() }, Form::File);
+    let ours = |path: &str| json!({"secret": {"name": mirror, "items": [{"key": "value", "path": path}]}});
+    let source = select(vec![
+        json!({"emptyDir": {}}),
+        json!({"projected": {"sources": [{"secret": {"name": "mine", "items": [{"key": "k", "path": "k"}]}}]}}),
+        json!({"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}, ours("k")]}}),
+        json!({"projected": {"sources": [ours("left")], "defaultMode": 420}}),
+        json!({"projected": {"sources": [ours("k")]}}),
+    ]);
+    source.prop_map(|mut volume| {
+        volume["name"] = "embedded-secret-vol".into();
+        volume
+    })
 }
 
 fn secret() -> impl Strategy<Value = Secret> {
@@ -188,9 +218,11 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     use InitContainerPlacement::{AfterSidecars, First, Last};
     let managers = Just(SecretManagerType::ALL[1..].to_vec()).prop_shuffle();
     let profile = select(vec![Profile::Flyte1, Profile::Flyte2]);
-    (profile, managers, 1..=6_usize, any::<bool>(), select(vec![AfterSidecars, First, Last])).prop_map(
-        |(profile, managers, count, global, placement)| {
+    let delivery = select(vec![Delivery::PodSpec, Delivery::SecretRef]);
+    (profile, managers, 1..=6_usize, any::<bool>(), select(vec![AfterSidecars, First, Last]), delivery).prop_map(
+        |(profile, managers, count, global, placement, delivery)| {
             let mut settings = Settings::defaults(profile);
+            settings.delivery = delivery;
             settings.managers = managers[..count].to_vec();
             if global {
                 settings.managers.insert(0, SecretManagerType::Global);
@@ -231,6 +263,62 @@ fn assert_container_is_kept(before: &Value, after: &Value, ours: &BTreeSet<Strin
     assert!(list(&after["volumeMounts"]).starts_with(list(&before["volumeMounts"])));
 }
 
+/// The volumes that were there, without what has come into the one with the Embedded files of an earlier pass.
+fn volumes_as_before(before: &Value, after: &Value) -> Vec<Value> {
+    let mut volumes = list(&after["volumes"])[..list(&before["volumes"]).len()].to_vec();
+    for (volume, before) in volumes.iter_mut().zip(list(&before["volumes"])) {
+        if is_volume_of_references(before) {
+            volume["projected"]["sources"] = before["projected"]["sources"].clone();
+        }
+    }
+    volumes
+}
+
+/// Whether an earlier pass of ours can have made this volume.
+fn is_volume_of_references(volume: &Value) -> bool {
+    let is_ours = |source: &Value| source["secret"]["name"].as_str().is_some_and(is_mirror_name);
+    let sources = list(&volume["projected"]["sources"]);
+    volume["name"] == "embedded-secret-vol" && !sources.is_empty() && sources.iter().all(is_ours)
+}
+
+/// Path and Secret of all files of projected volumes of ours.
+fn files_by_reference(pod: &Value) -> Vec<(String, String)> {
+    let ours = list(&pod["spec"]["volumes"]).iter().filter(|volume| is_volume_of_references(volume));
+    let sources = ours.flat_map(|volume| list(&volume["projected"]["sources"]));
+    let files = sources.flat_map(|source| {
+        let name = source["secret"]["name"].as_str().unwrap();
+        assert_ne!(source["secret"]["optional"], true);
+        let items = list(&source["secret"]["items"]);
+        assert!(!items.is_empty(), "all keys of {name}");
+        items.iter().map(move |item| (item["path"].as_str().unwrap().to_owned(), name.to_owned()))
+    });
+    files.collect()
+}
+
+/// What Kubernetes checks of a pod's volumes and variables, as far as we have a hand in it.
+fn assert_is_valid(before: &Value, after: &Value, collides: bool) {
+    let files = files_by_reference(after);
+    let paths: BTreeSet<&str> = files.iter().map(|(path, _)| &**path).collect();
+    assert_eq!(paths.len(), files.len(), "a path twice: {files:?}");
+    for path in paths {
+        assert!(!path.is_empty() && !path.contains('/') && !path.starts_with("..") && path.len() <= 255, "{path:?}");
+    }
+    let volumes = list(&after["spec"]["volumes"]);
+    let names: BTreeSet<&str> = volumes.iter().map(|volume| volume["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), volumes.len(), "a volume twice");
+    let mounts = |pod: &Value| -> Vec<Value> {
+        let containers = list(&pod["spec"]["containers"]).iter().chain(list(&pod["spec"]["initContainers"]));
+        containers.map(|container| container["volumeMounts"].clone()).collect()
+    };
+    let there: Vec<Value> = mounts(before).iter().flat_map(|mounts| list(mounts).to_vec()).collect();
+    for of_container in mounts(after) {
+        let ours: Vec<&Value> = list(&of_container).iter().filter(|mount| !there.contains(mount)).collect();
+        let at: BTreeSet<&str> = ours.iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
+        assert!(collides || at.len() == ours.len(), "two mounts at one path: {ours:?}");
+        assert!(ours.iter().all(|mount| names.contains(mount["name"].as_str().unwrap())), "no volume for {ours:?}");
+    }
+}
+
 fn assert_only_ours_is_new(before: &Value, after: &Value, ours: &BTreeSet<String>) {
     assert_eq!(without(before, &["metadata", "spec"]), without(after, &["metadata", "spec"]));
     assert_eq!(without(&before["metadata"], &["annotations"]), without(&after["metadata"], &["annotations"]));
@@ -244,7 +332,7 @@ fn assert_only_ours_is_new(before: &Value, after: &Value, ours: &BTreeSet<String
     assert_eq!(Value::from(annotations), before["metadata"]["annotations"]);
 
     let (before, after) = (&before["spec"], &after["spec"]);
-    assert!(list(&after["volumes"]).starts_with(list(&before["volumes"])));
+    assert_eq!(list(&before["volumes"]), volumes_as_before(before, after));
     let mut pulls = list(&after["imagePullSecrets"]).to_vec();
     pulls.retain(|reference| *reference != json!({"name": "img-pull-1"}));
     let mut pulls_before = list(&before["imagePullSecrets"]).to_vec();
@@ -344,6 +432,34 @@ proptest! {
             }
             let third = pass(&settings, &again.pod).unwrap();
             prop_assert_eq!(third.operations, Vec::<Value>::new());
+        }
+    }
+
+    #[test]
+    fn what_comes_out_is_a_valid_pod(settings in any_settings(), pod in pod()) {
+        if let Ok(once) = pass(&settings, &pod) {
+            assert_is_valid(&pod, &once.pod, once.collides);
+        }
+    }
+
+    #[test]
+    fn no_value_is_in_the_patch_of_a_delivery_by_reference(settings in any_settings(), pod in pod()) {
+        let settings = Settings { delivery: Delivery::SecretRef, ..settings };
+        if let Ok(once) = pass(&settings, &pod) {
+            let patch = Value::from(once.operations).to_string();
+            let doubled = PLANTED.replace('$', "$$");
+            for form in [PLANTED, &doubled, PLANTED_BASE64] {
+                prop_assert!(!patch.contains(form), "{patch}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_volume_of_an_earlier_pass_keeps_its_files_and_gets_those_of_now(settings in any_settings(), pod in pod()) {
+        let settings = Settings { delivery: Delivery::SecretRef, ..settings };
+        if let Ok(once) = pass(&settings, &pod) {
+            let after: BTreeSet<String> = files_by_reference(&once.pod).into_iter().map(|(path, _)| path).collect();
+            prop_assert!(files_by_reference(&pod).iter().all(|(path, _)| after.contains(path)), "{after:?}");
         }
     }
 

@@ -104,7 +104,9 @@ pub fn inject(manager: SecretManagerType, context: &Context<'_>, request: &Secre
         let found = found.ok_or("has no value for it")?;
         // Never a silent way back to values in the Pod.
         if context.settings.delivery == Delivery::SecretRef && found.reference.is_none() {
-            return Err(Decline::from("has a value and no Secret to refer to, which webhook.delivery: SecretRef needs"));
+            return Err(Decline::from(
+                "has a value and no Secret to refer to, which webhook.delivery: SecretRef needs",
+            ));
         }
         Ok(found)
     };

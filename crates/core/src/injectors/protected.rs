@@ -22,7 +22,9 @@ pub fn protected(settings: &ProtectedSecrets, namespace: &str, name: &str, reque
         ));
     }
     if image_pull::is_secret_name(name) {
-        return Some(format!("never hands out the Secret {name:?}: it is for pulling images, and may be another project's"));
+        return Some(format!(
+            "never hands out the Secret {name:?}: it is for pulling images, and may be another project's"
+        ));
     }
     if settings.store_namespaces.iter().any(|store| store == namespace) {
         let named_by_digest = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());

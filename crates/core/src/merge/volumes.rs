@@ -169,10 +169,7 @@ impl<'a> Volumes<'a> {
 }
 
 /// The Secrets and keys that requests want in the projected volume of that name.
-fn projected<'a>(
-    served: &'a [Served<'a>],
-    volume: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a [Item])> + Clone {
+fn projected<'a>(served: &'a [Served<'a>], volume: &'a str) -> impl Iterator<Item = (&'a str, &'a [Item])> + Clone {
     served.iter().filter_map(move |one| match &one.injection.volume.as_ref()?.source {
         VolumeSource::Projected { name, secret_name, items } if *name == volume => Some((&**secret_name, &**items)),
         _ => None,
