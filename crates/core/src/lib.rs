@@ -3,6 +3,7 @@
 //! A pod's annotations become [`Secret`]s ([`annotations`]), each injector turns one into an
 //! [`injection`] for the pod's [`outline`], and [`merge`] turns all injections into one [`patch`].
 
+pub mod access;
 pub mod annotations;
 pub mod azure_key_vault;
 mod base32;

@@ -558,6 +558,18 @@ fn what_no_pod_can_hold_is_refused_before_it_is_written() {
     let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}});
     assert!(matches!(pass(&settings, &pod), Err(MergeError::TooLarge { containers: 1000, .. })));
 
+    let long: Vec<Secret> = (0..12)
+        .map(|number| Secret {
+            key: format!("{number}{}", "k".repeat(150_000)),
+            mount_requirement: MountRequirement::FILE,
+            ..secret(0)
+        })
+        .collect();
+    let annotations_of_long: serde_json::Map<String, Value> =
+        encode_all(&long).unwrap().into_iter().map(|(name, value)| (name, value.into())).collect();
+    let pod = json!({"metadata": {"annotations": annotations_of_long}, "spec": {"containers": [{"name": "c"}]}});
+    assert!(matches!(pass(&settings, &pod), Err(MergeError::TooLarge { containers: 1, .. })), "keys of a volume count");
+
     let env: Vec<Value> = (0..20_000).map(|_| json!({"name": "_UNION_G_KEY1"})).collect();
     let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "c", "env": env}]}});
     assert!(matches!(pass(&settings, &pod), Err(MergeError::TooManyOperations(21_001))));
