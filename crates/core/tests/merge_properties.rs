@@ -219,6 +219,11 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let managers = Just(SecretManagerType::ALL[1..].to_vec()).prop_shuffle();
     let profile = select(vec![Profile::Flyte1, Profile::Flyte2]);
     let delivery = select(vec![Delivery::PodSpec, Delivery::SecretRef]);
+    // Every second time Embedded comes before the others, which would leave little to it.
+    let managers = (managers, any::<bool>()).prop_map(|(mut managers, embedded_first)| {
+        managers.sort_by_key(|manager| embedded_first && *manager != SecretManagerType::Embedded);
+        managers
+    });
     (profile, managers, 1..=6_usize, any::<bool>(), select(vec![AfterSidecars, First, Last]), delivery).prop_map(
         |(profile, managers, count, global, placement, delivery)| {
             let mut settings = Settings::defaults(profile);
