@@ -5,6 +5,9 @@ use sha2::{Digest, Sha256};
 
 use crate::encoded_id::SecretId;
 
+/// What every such Secret's name starts with; 16 hex digits follow.
+const PREFIX: &str = "img-pull-";
+const DIGITS: usize = 16;
 /// The longest label value that Kubernetes takes, in characters.
 const MAX_LABEL_VALUE: usize = 63;
 
@@ -14,7 +17,14 @@ const MAX_LABEL_VALUE: usize = 63;
 pub fn secret_name(id: &SecretId) -> String {
     let SecretId { org, domain, project, name } = id;
     let digest = Sha256::digest(format!("{org}:{domain}:{project}:{name}"));
-    format!("img-pull-{}", HEXLOWER.encode(&digest[..8]))
+    format!("{PREFIX}{}", HEXLOWER.encode(&digest[..DIGITS / 2]))
+}
+
+/// Whether a Secret of this name is, or could be, an image-pull Secret of Flyte.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|rest| rest.len() == DIGITS && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 /// The labels of the image-pull Secret, as name and value. Values are made valid for Kubernetes.
@@ -48,6 +58,14 @@ fn label_value(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_recognised() {
+        assert!(is_secret_name(&secret_name(&SecretId::default())));
+        for name in ["img-pull-", "img-pull-of-mine", "img-pull-0123456789abcdeF", "img-pull-0123456789abcdef0"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_label_value_is_always_valid() {

@@ -5,8 +5,6 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::case;
-
 /// Where a variable's value comes from.
 #[derive(Clone)]
 pub enum EnvSource {
@@ -137,6 +135,13 @@ pub struct Item {
     pub yields: bool,
 }
 
+impl Item {
+    /// Bytes of its names.
+    pub(crate) fn bytes(&self) -> usize {
+        self.key.len() + self.path.len()
+    }
+}
+
 /// A volume and where every container mounts it, read-only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
@@ -155,6 +160,15 @@ pub enum VolumeSource {
         secret_name: String,
         /// The name the reference gives the volume.
         preferred_name: String,
+        /// The keys.
+        items: Vec<Item>,
+    },
+    /// Keys of a Secret, in the one volume over all Secrets that hold a pod's Embedded files.
+    Projected {
+        /// The volume's name.
+        name: &'static str,
+        /// The Secret.
+        secret_name: String,
         /// The keys.
         items: Vec<Item>,
     },
@@ -198,18 +212,9 @@ pub struct WriterLine {
     pub name: String,
     /// The content in base64.
     pub content: SecretString,
-    /// Variables that come with the pod's first file only.
-    pub first: Vec<EnvVar>,
 }
 
 impl WriterLine {
-    /// The lower-case name that flytekit asks for, where it is another one.
-    #[must_use]
-    pub fn lower_name(&self) -> Option<String> {
-        let lower = case::lower(&self.name).to_string();
-        (lower != self.name).then_some(lower)
-    }
-
     /// Bytes of this line in the writer's variable.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -257,6 +262,9 @@ pub struct SeenFile {
 /// Everything one request adds to the pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Injection {
+    /// Variables that come, as the mount does, with the pod's first Embedded file only, before all others. Every
+    /// Embedded file has some, and nothing else has.
+    pub with_first_file: Vec<EnvVar>,
     /// Variables, in the order in which the reference adds them one by one.
     pub env: Vec<EnvVar>,
     /// A volume with its mount.
@@ -274,10 +282,6 @@ pub struct Injection {
 impl Injection {
     /// All variables that the request may set, those that come with the pod's first Embedded file in front.
     pub fn variables(&self) -> impl Iterator<Item = &EnvVar> {
-        let first = match &self.fetch {
-            Some(Fetch::Line(line)) => line.first.as_slice(),
-            _ => &[],
-        };
-        first.iter().chain(&self.env)
+        self.with_first_file.iter().chain(&self.env)
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! A pod's annotations become [`Secret`]s ([`annotations`]), each injector turns one into an
 //! [`injection`] for the pod's [`outline`], and [`merge`] turns all injections into one [`patch`].
+//! Whether a pod may have what its labels claim is a question for [`access`].
 
+pub mod access;
 pub mod annotations;
 pub mod azure_key_vault;
 mod base32;

@@ -4,7 +4,9 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use crate::encoded_id::SecretId;
 use crate::secret::{MountRequirement, Secret};
+use crate::secret_name::kubernetes_secret_name;
 use crate::settings::SecretManagerType;
 
 /// The label that every mirror has, with the value `true`.
@@ -31,6 +33,16 @@ pub struct SecretReference {
     pub name: String,
     /// The key.
     pub key: String,
+}
+
+impl SecretReference {
+    /// Whether it has the form of those that the webhook makes: to a mirror, or to a Secret of a Kubernetes store.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        let Self { name, key } = self;
+        (is_mirror_name(name) && key == VALUE_KEY)
+            || (SecretId::decode(key).is_ok() && *name == kubernetes_secret_name(key))
+    }
 }
 
 /// How a container sees a value. Each form has a mirror of its own, because what fits a file (any bytes) need not fit a
@@ -160,5 +172,18 @@ mod tests {
         assert_eq!(distinct.len(), names.len());
         assert!(names.iter().all(|name| is_mirror_name(name)));
         assert!(!is_mirror_name("flyte-mirror-of-mine"));
+    }
+
+    #[test]
+    fn a_reference_of_ours_is_to_a_mirror_or_to_a_stored_secret() {
+        let reference = |name: &str, key: &str| SecretReference { name: name.to_owned(), key: key.to_owned() };
+        let id = "u__org__o__domain__d__project__p__key__k";
+        let mirror = mirror_name("ns", &MirrorSource::Embedded { id: id.to_owned() }, Form::File);
+        assert!(reference(&mirror, VALUE_KEY).is_ours());
+        assert!(reference(&kubernetes_secret_name(id), id).is_ours());
+        for (name, key) in [(&*mirror, "other"), (&kubernetes_secret_name("k"), "k"), ("mine", id), ("mine", VALUE_KEY)]
+        {
+            assert!(!reference(name, key).is_ours(), "{name} {key}");
+        }
     }
 }

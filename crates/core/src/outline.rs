@@ -15,6 +15,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::mirror::SecretReference;
+
 /// Text that is borrowed from the JSON wherever it holds no escape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
@@ -290,6 +292,68 @@ pub struct VolumeOutline<'a> {
     /// The Secret it shows, if it shows one.
     #[serde(borrow, deserialize_with = "optional_object")]
     pub secret: Option<SecretVolumeOutline<'a>>,
+    /// Where a projected volume's files come from, as it is written; read only where it may be one of ours, because
+    /// nearly every pod has one of its ServiceAccount.
+    #[serde(borrow)]
+    projected: Option<&'a RawValue>,
+    #[serde(skip)]
+    files: OnceLock<Option<Vec<ProjectedFile>>>,
+}
+
+/// A file of a projected volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectedFile {
+    /// The key that it shows.
+    pub reference: SecretReference,
+    /// The path below the mount.
+    pub path: String,
+}
+
+impl VolumeOutline<'_> {
+    /// The files of a projected volume that an earlier pass of ours has made: it shows named keys of Secrets by
+    /// references of our form, and nothing else. `None` for every other volume.
+    #[must_use]
+    pub fn files_by_reference(&self) -> Option<&[ProjectedFile]> {
+        self.files.get_or_init(|| ours(self.projected?)).as_deref()
+    }
+}
+
+fn ours(projected: &RawValue) -> Option<Vec<ProjectedFile>> {
+    let Object(volume): Object<ProjectedOutline<'_>> = serde_json::from_str(projected.get()).ok()?;
+    let mut files = Vec::new();
+    for source in volume.sources {
+        let secret = source.secret.filter(|secret| !secret.items.is_empty())?;
+        for item in &secret.items {
+            let reference = SecretReference { name: secret.name.to_string(), key: item.key.to_string() };
+            let path = item.path.to_string();
+            files.push(Some(ProjectedFile { reference, path }).filter(|file| file.reference.is_ours())?);
+        }
+    }
+    (!files.is_empty()).then_some(files)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProjectedOutline<'a> {
+    #[serde(borrow, deserialize_with = "objects")]
+    sources: Vec<ProjectionOutline<'a>>,
+}
+
+/// One source of a projected volume; those that are no Secret are nothing here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProjectionOutline<'a> {
+    #[serde(borrow, deserialize_with = "optional_object")]
+    secret: Option<SecretProjectionOutline<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SecretProjectionOutline<'a> {
+    #[serde(borrow, deserialize_with = "or_default")]
+    name: Text<'a>,
+    #[serde(borrow, deserialize_with = "objects")]
+    items: Vec<ItemOutline<'a>>,
 }
 
 /// A volume over a Secret.

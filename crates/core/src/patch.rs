@@ -69,6 +69,8 @@ pub enum PatchValue<'a> {
     Volumes(Vec<PodVolume<'a>>),
     /// One more key of a volume of ours.
     Item(&'a Item),
+    /// What a projected volume of ours shows.
+    Sources(Vec<ProjectedSource<'a>>),
     /// An init container.
     Container(Box<Container<'a>>),
     /// The init containers of a pod that had none.
@@ -90,8 +92,8 @@ pub struct VolumeMount<'a> {
     pub read_only: bool,
 }
 
-/// Kubernetes' `Volume`, of the two kinds that we make.
-#[derive(Debug, Serialize)]
+/// Kubernetes' `Volume`, of the kinds that we make.
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodVolume<'a> {
     /// The name.
@@ -102,6 +104,9 @@ pub struct PodVolume<'a> {
     /// Keys of a Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<SecretVolume<'a>>,
+    /// Keys of several Secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projected: Option<ProjectedVolume<'a>>,
 }
 
 /// Kubernetes' `EmptyDirVolumeSource` in memory.
@@ -124,6 +129,29 @@ pub struct SecretVolume<'a> {
     pub optional: bool,
     /// The Secret.
     pub secret_name: &'a str,
+}
+
+/// Kubernetes' `ProjectedVolumeSource`.
+#[derive(Debug, Serialize)]
+pub struct ProjectedVolume<'a> {
+    /// One a Secret.
+    pub sources: Vec<ProjectedSource<'a>>,
+}
+
+/// Kubernetes' `VolumeProjection`.
+#[derive(Debug, Serialize)]
+pub struct ProjectedSource<'a> {
+    /// The Secret.
+    pub secret: SecretProjection<'a>,
+}
+
+/// Kubernetes' `SecretProjection`; not optional: the pod waits for the Secret rather than start without it.
+#[derive(Debug, Serialize)]
+pub struct SecretProjection<'a> {
+    /// The keys.
+    pub items: Vec<Cow<'a, Item>>,
+    /// The Secret.
+    pub name: Cow<'a, str>,
 }
 
 /// Kubernetes' `Container`, as far as our init containers need it.

@@ -1,5 +1,7 @@
 //! Paths of secret files, joined and cleaned as Go's `path/filepath` does.
 
+use crate::case;
+
 /// The folder below which tasks find their secret files.
 pub const SECRETS_DIR: &str = "/etc/flyte/secrets";
 
@@ -52,6 +54,16 @@ pub fn check_part(part: &str) -> Result<(), PathPartError> {
         return Err(PathPartError::Climbs);
     }
     Ok(())
+}
+
+/// The longest name of a file on Linux, in bytes (`NAME_MAX` of `limits.h`).
+pub const MAX_FILE_NAME: usize = 255;
+
+/// The lower-case name under which flytekit asks for a file, where it is another one that a file can have.
+#[must_use]
+pub fn lower_name(name: &str) -> Option<String> {
+    let lower = case::lower(name);
+    (lower != name && lower.len() <= MAX_FILE_NAME).then_some(lower)
 }
 
 /// Whether one path is the other, or a folder above it: both cannot be files of one volume.

@@ -139,6 +139,7 @@ pub struct AccessSettings {
     /// Domains of the installation; those with a `-` have to be known to tell `{project}-{domain}` apart.
     pub domains: Vec<String>,
     /// Namespaces in which Flyte runs a project's pods: names or templates with `{organization}`, `{project}`, `{domain}`.
+    /// A name is every project's; of several templates the first that can be read in a namespace decides whose it is.
     pub namespaces: Vec<String>,
     /// User names that may create pods with requests; empty: everybody.
     pub trusted_creators: Vec<String>,

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use flyte_secrets_core::annotations::{encode_all, requests};
-use flyte_secrets_core::injection::Fetch;
 use flyte_secrets_core::injectors::{Context, Found, LookUp, inject, look_up};
 use flyte_secrets_core::merge::{MergeError, Served, merge};
+use flyte_secrets_core::mirror::{Form, MirrorSource, SecretReference, VALUE_KEY, is_mirror_name, mirror_name};
 use flyte_secrets_core::outline::PodOutline;
-use flyte_secrets_core::settings::InitContainerPlacement;
+use flyte_secrets_core::settings::{Delivery, InitContainerPlacement};
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Profile, Secret, SecretManagerType, Settings};
 use proptest::prelude::*;
@@ -26,6 +26,8 @@ struct Pass {
     variables: BTreeSet<String>,
     /// All that `Debug` shows.
     shown: String,
+    /// Whether requests are at odds with each other.
+    collides: bool,
 }
 
 /// One pass over a pod.
@@ -47,16 +49,23 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
             secrets.push(request.secret);
         }
     }
-    let found = Found {
-        value: SecretValue::text(PLANTED.to_owned()),
-        pull_secret: Some("img-pull-1".to_owned()),
-        reference: None,
+    let found = |request: &Secret, wanted| {
+        let source = match wanted {
+            LookUp::Nothing => return None,
+            LookUp::Global(_) => MirrorSource::Global { group: request.group.clone(), key: request.key.clone() },
+            LookUp::Store(id) => MirrorSource::Embedded { id: id.to_string() },
+        };
+        let mirror =
+            || SecretReference { name: mirror_name("ns", &source, Form::of(request)), key: VALUE_KEY.to_owned() };
+        Some(Found {
+            value: SecretValue::text(PLANTED.to_owned()),
+            pull_secret: Some("img-pull-1".to_owned()),
+            reference: (settings.delivery == Delivery::SecretRef).then(mirror),
+        })
     };
     let answer = |manager, request| {
-        look_up(manager, &context, request).and_then(|wanted| {
-            let found = (wanted != LookUp::Nothing).then_some(&found);
-            inject(manager, &context, request, found)
-        })
+        look_up(manager, &context, request)
+            .and_then(|wanted| inject(manager, &context, request, found(request, wanted).as_ref()))
     };
     let serve = |request| {
         settings.managers.iter().find_map(|&manager| {
@@ -70,16 +79,13 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
     let merged = merge(settings, &outline, &served)?;
 
     let operations = serde_json::to_value(&merged.operations).unwrap();
-    let first = |one: &Served<'_>| match &one.injection.fetch {
-        Some(Fetch::Line(line)) => line.first.clone(),
-        _ => Vec::new(),
-    };
-    let variables = served.iter().flat_map(|one| first(one).into_iter().chain(one.injection.env.clone()));
+    let variables = served.iter().flat_map(|one| one.injection.variables().cloned());
     Ok(Pass {
         pod: pod.clone(),
         operations: operations.as_array().unwrap().clone(),
         variables: variables.map(|variable| variable.name).collect(),
         shown: format!("{served:?} {merged:?}"),
+        collides: !merged.collisions.is_empty(),
     })
 }
 
@@ -144,9 +150,28 @@ fn volumes() -> impl Strategy<Value = Value> {
         json!({"name": "mine", "secret": {"secretName": "g", "items": [{"key": "k", "path": "k", "mode": 256}]}}),
         json!({"name": "m4pq", "emptyDir": {}}),
         json!({"name": "aws-secret-vol", "emptyDir": {"medium": "Memory"}}),
-        json!({"name": "embedded-secret-vol", "emptyDir": {}}),
     ];
-    subsequence(all, 0..=5).prop_map(Value::from)
+    (subsequence(all, 0..=4), prop::option::of(embedded_volume())).prop_map(|(mut volumes, embedded)| {
+        volumes.extend(embedded);
+        volumes.into()
+    })
+}
+
+/// Volumes in the place of the one with the Embedded files: somebody else's, and what an earlier pass may have left.
+fn embedded_volume() -> impl Strategy<Value = Value> {
+    let mirror = mirror_name("ns", &MirrorSource::Embedded { id: String::new() }, Form::File);
+    let ours = |path: &str| json!({"secret": {"name": mirror, "items": [{"key": "value", "path": path}]}});
+    let source = select(vec![
+        json!({"emptyDir": {}}),
+        json!({"projected": {"sources": [{"secret": {"name": "mine", "items": [{"key": "k", "path": "k"}]}}]}}),
+        json!({"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}, ours("k")]}}),
+        json!({"projected": {"sources": [ours("left")], "defaultMode": 420}}),
+        json!({"projected": {"sources": [ours("k")]}}),
+    ]);
+    source.prop_map(|mut volume| {
+        volume["name"] = "embedded-secret-vol".into();
+        volume
+    })
 }
 
 fn secret() -> impl Strategy<Value = Secret> {
@@ -193,9 +218,16 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     use InitContainerPlacement::{AfterSidecars, First, Last};
     let managers = Just(SecretManagerType::ALL[1..].to_vec()).prop_shuffle();
     let profile = select(vec![Profile::Flyte1, Profile::Flyte2]);
-    (profile, managers, 1..=6_usize, any::<bool>(), select(vec![AfterSidecars, First, Last])).prop_map(
-        |(profile, managers, count, global, placement)| {
+    let delivery = select(vec![Delivery::PodSpec, Delivery::SecretRef]);
+    // Every second time Embedded comes before the others, which would leave little to it.
+    let managers = (managers, any::<bool>()).prop_map(|(mut managers, embedded_first)| {
+        managers.sort_by_key(|manager| embedded_first && *manager != SecretManagerType::Embedded);
+        managers
+    });
+    (profile, managers, 1..=6_usize, any::<bool>(), select(vec![AfterSidecars, First, Last]), delivery).prop_map(
+        |(profile, managers, count, global, placement, delivery)| {
             let mut settings = Settings::defaults(profile);
+            settings.delivery = delivery;
             settings.managers = managers[..count].to_vec();
             if global {
                 settings.managers.insert(0, SecretManagerType::Global);
@@ -236,6 +268,62 @@ fn assert_container_is_kept(before: &Value, after: &Value, ours: &BTreeSet<Strin
     assert!(list(&after["volumeMounts"]).starts_with(list(&before["volumeMounts"])));
 }
 
+/// The volumes that were there, without what has come into the one with the Embedded files of an earlier pass.
+fn volumes_as_before(before: &Value, after: &Value) -> Vec<Value> {
+    let mut volumes = list(&after["volumes"])[..list(&before["volumes"]).len()].to_vec();
+    for (volume, before) in volumes.iter_mut().zip(list(&before["volumes"])) {
+        if is_volume_of_references(before) {
+            volume["projected"]["sources"] = before["projected"]["sources"].clone();
+        }
+    }
+    volumes
+}
+
+/// Whether an earlier pass of ours can have made this volume.
+fn is_volume_of_references(volume: &Value) -> bool {
+    let is_ours = |source: &Value| source["secret"]["name"].as_str().is_some_and(is_mirror_name);
+    let sources = list(&volume["projected"]["sources"]);
+    volume["name"] == "embedded-secret-vol" && !sources.is_empty() && sources.iter().all(is_ours)
+}
+
+/// Path and Secret of all files of projected volumes of ours.
+fn files_by_reference(pod: &Value) -> Vec<(String, String)> {
+    let ours = list(&pod["spec"]["volumes"]).iter().filter(|volume| is_volume_of_references(volume));
+    let sources = ours.flat_map(|volume| list(&volume["projected"]["sources"]));
+    let files = sources.flat_map(|source| {
+        let name = source["secret"]["name"].as_str().unwrap();
+        assert_ne!(source["secret"]["optional"], true);
+        let items = list(&source["secret"]["items"]);
+        assert!(!items.is_empty(), "all keys of {name}");
+        items.iter().map(move |item| (item["path"].as_str().unwrap().to_owned(), name.to_owned()))
+    });
+    files.collect()
+}
+
+/// What Kubernetes checks of a pod's volumes and variables, as far as we have a hand in it.
+fn assert_is_valid(before: &Value, after: &Value, collides: bool) {
+    let files = files_by_reference(after);
+    let paths: BTreeSet<&str> = files.iter().map(|(path, _)| &**path).collect();
+    assert_eq!(paths.len(), files.len(), "a path twice: {files:?}");
+    for path in paths {
+        assert!(!path.is_empty() && !path.contains('/') && !path.starts_with("..") && path.len() <= 255, "{path:?}");
+    }
+    let volumes = list(&after["spec"]["volumes"]);
+    let names: BTreeSet<&str> = volumes.iter().map(|volume| volume["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), volumes.len(), "a volume twice");
+    let mounts = |pod: &Value| -> Vec<Value> {
+        let containers = list(&pod["spec"]["containers"]).iter().chain(list(&pod["spec"]["initContainers"]));
+        containers.map(|container| container["volumeMounts"].clone()).collect()
+    };
+    let there: Vec<Value> = mounts(before).iter().flat_map(|mounts| list(mounts).to_vec()).collect();
+    for of_container in mounts(after) {
+        let ours: Vec<&Value> = list(&of_container).iter().filter(|mount| !there.contains(mount)).collect();
+        let at: BTreeSet<&str> = ours.iter().map(|mount| mount["mountPath"].as_str().unwrap()).collect();
+        assert!(collides || at.len() == ours.len(), "two mounts at one path: {ours:?}");
+        assert!(ours.iter().all(|mount| names.contains(mount["name"].as_str().unwrap())), "no volume for {ours:?}");
+    }
+}
+
 fn assert_only_ours_is_new(before: &Value, after: &Value, ours: &BTreeSet<String>) {
     assert_eq!(without(before, &["metadata", "spec"]), without(after, &["metadata", "spec"]));
     assert_eq!(without(&before["metadata"], &["annotations"]), without(&after["metadata"], &["annotations"]));
@@ -249,7 +337,7 @@ fn assert_only_ours_is_new(before: &Value, after: &Value, ours: &BTreeSet<String
     assert_eq!(Value::from(annotations), before["metadata"]["annotations"]);
 
     let (before, after) = (&before["spec"], &after["spec"]);
-    assert!(list(&after["volumes"]).starts_with(list(&before["volumes"])));
+    assert_eq!(list(&before["volumes"]), volumes_as_before(before, after));
     let mut pulls = list(&after["imagePullSecrets"]).to_vec();
     pulls.retain(|reference| *reference != json!({"name": "img-pull-1"}));
     let mut pulls_before = list(&before["imagePullSecrets"]).to_vec();
@@ -353,6 +441,34 @@ proptest! {
     }
 
     #[test]
+    fn what_comes_out_is_a_valid_pod(settings in any_settings(), pod in pod()) {
+        if let Ok(once) = pass(&settings, &pod) {
+            assert_is_valid(&pod, &once.pod, once.collides);
+        }
+    }
+
+    #[test]
+    fn no_value_is_in_the_patch_of_a_delivery_by_reference(settings in any_settings(), pod in pod()) {
+        let settings = Settings { delivery: Delivery::SecretRef, ..settings };
+        if let Ok(once) = pass(&settings, &pod) {
+            let patch = Value::from(once.operations).to_string();
+            let doubled = PLANTED.replace('$', "$$");
+            for form in [PLANTED, &doubled, PLANTED_BASE64] {
+                prop_assert!(!patch.contains(form), "{patch}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_volume_of_an_earlier_pass_keeps_its_files_and_gets_those_of_now(settings in any_settings(), pod in pod()) {
+        let settings = Settings { delivery: Delivery::SecretRef, ..settings };
+        if let Ok(once) = pass(&settings, &pod) {
+            let after: BTreeSet<String> = files_by_reference(&once.pod).into_iter().map(|(path, _)| path).collect();
+            prop_assert!(files_by_reference(&pod).iter().all(|(path, _)| after.contains(path)), "{after:?}");
+        }
+    }
+
+    #[test]
     fn a_value_is_never_shown(settings in any_settings(), pod in pod()) {
         let shown = match pass(&settings, &pod) {
             Ok(once) => once.shown,
@@ -446,6 +562,18 @@ fn what_no_pod_can_hold_is_refused_before_it_is_written() {
     let containers: Vec<Value> = (0..1000).map(|number| json!({"name": format!("c{number}")})).collect();
     let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": containers}});
     assert!(matches!(pass(&settings, &pod), Err(MergeError::TooLarge { containers: 1000, .. })));
+
+    let long: Vec<Secret> = (0..12)
+        .map(|number| Secret {
+            key: format!("{number}{}", "k".repeat(150_000)),
+            mount_requirement: MountRequirement::FILE,
+            ..secret(0)
+        })
+        .collect();
+    let annotations_of_long: serde_json::Map<String, Value> =
+        encode_all(&long).unwrap().into_iter().map(|(name, value)| (name, value.into())).collect();
+    let pod = json!({"metadata": {"annotations": annotations_of_long}, "spec": {"containers": [{"name": "c"}]}});
+    assert!(matches!(pass(&settings, &pod), Err(MergeError::TooLarge { containers: 1, .. })), "keys of a volume count");
 
     let env: Vec<Value> = (0..20_000).map(|_| json!({"name": "_UNION_G_KEY1"})).collect();
     let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "c", "env": env}]}});

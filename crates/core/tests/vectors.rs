@@ -8,7 +8,7 @@ mod common;
 
 use common::normalised::normalised;
 use common::{injected, settings};
-use flyte_secrets_core::settings::InitContainerPlacement;
+use flyte_secrets_core::settings::{Delivery, InitContainerPlacement};
 use serde_json::{Value, json};
 
 fn cases() -> Vec<Value> {
@@ -46,11 +46,13 @@ fn pods_come_out_as_from_the_reference() {
 fn a_second_pass_over_our_own_output_changes_nothing() {
     for case in cases() {
         for placement in [InitContainerPlacement::AfterSidecars, InitContainerPlacement::Last] {
-            let mut settings = settings(&case);
-            settings.init_container_placement = placement;
-            if let Some(once) = injected(&case, &settings, &case["pod"]) {
-                let twice = injected(&case, &settings, &once.pod).unwrap();
-                assert_eq!(once.pod, twice.pod, "{}", case["name"]);
+            for delivery in [Delivery::PodSpec, Delivery::SecretRef] {
+                let mut settings = settings(&case);
+                (settings.init_container_placement, settings.delivery) = (placement, delivery);
+                if let Some(once) = injected(&case, &settings, &case["pod"]) {
+                    let twice = injected(&case, &settings, &once.pod).unwrap();
+                    assert_eq!(once.pod, twice.pod, "{}", case["name"]);
+                }
             }
         }
     }

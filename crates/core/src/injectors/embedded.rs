@@ -1,43 +1,27 @@
 //! Embedded: a value that the webhook itself reads from a store.
 //!
 //! Source: `embedded_secret_manager.go` of Flyte 2. The place of the value is the pod's organization,
-//! domain and project; the delivery here is `PodSpec`, as in the reference.
+//! domain and project.
 
-use data_encoding::BASE64;
-use secrecy::SecretString;
+mod projected;
+mod writer;
 
 use super::{
-    Answer, Context, Decline, ENV_PREFIX_VARIABLE, Found, folder_variables, required, unknown_mount_requirement,
-    variable_name,
+    Answer, Context, Decline, ENV_PREFIX_VARIABLE, Found, check_reference_sizes, folder_variables, found_source,
+    required, unknown_mount_requirement, variable_name,
 };
 use crate::case;
 use crate::encoded_id::SecretId;
 use crate::expansion::escape_dollars;
-use crate::injection::{EnvSource, EnvVar, Fetch, Injection, SeenFile, Volume, VolumeSource, WriterLine};
-use crate::outline::ContainerOutline;
-use crate::paths::{SECRETS_DIR, check_part, join};
+use crate::injection::{EnvVar, Injection};
+use crate::paths::{MAX_FILE_NAME, SECRETS_DIR, check_part, join};
 use crate::secret::{MountRequirement, Secret};
-use crate::settings::Settings;
+use crate::settings::{Delivery, Settings};
 
-/// The longest name of a file on Linux, in bytes.
-const MAX_FILE_NAME: usize = 255;
-/// The volume that the writer fills.
+pub use writer::{MAX_WRITER_BYTES, WRITER_VARIABLE, is_our_writer, writer_command};
+
+/// The volume with the files, whatever the delivery.
 const VOLUME: &str = "embedded-secret-vol";
-/// The writer's variable: one `name=base64` line a secret.
-pub const WRITER_VARIABLE: &str = "SECRETS";
-/// The largest content of [`WRITER_VARIABLE`]: Linux takes 128 KiB for one `NAME=value` string, NUL included.
-pub const MAX_WRITER_BYTES: usize = 128 * 1024 - WRITER_VARIABLE.len() - "=\0".len();
-
-/// Writes each line of `$SECRETS` to a file of its name; then each pair of arguments is a file and a
-/// second name for it. Nothing in it is expanded by the kubelet.
-const WRITER_SCRIPT: &str = "cd /etc/flyte/secrets\n\
-    printf '%s' \"$SECRETS\" | while IFS= read -r line; do\n\
-    \x20 printf '%s' \"${line#*=}\" | base64 -d > \"./${line%%=*}\"\n\
-    done\n\
-    while [ $# -gt 0 ]; do\n\
-    \x20 cp \"./$1\" \"./$2\"\n\
-    \x20 shift 2\n\
-    done\n";
 
 pub(super) fn look_up(context: &Context<'_>, request: &Secret) -> Result<SecretId, Decline> {
     required(&[("key", &request.key)])?;
@@ -56,29 +40,35 @@ pub(super) fn look_up(context: &Context<'_>, request: &Secret) -> Result<SecretI
         MountRequirement::ANY | MountRequirement::ENV_VAR => {
             variable(context.settings, request)?;
         }
-        MountRequirement::FILE => check_file(context, request)?,
+        MountRequirement::FILE => {
+            check_file(request)?;
+            match context.settings.delivery {
+                Delivery::SecretRef => projected::check(context, request)?,
+                Delivery::PodSpec => writer::check(context)?,
+            }
+        }
         _ => return Err(unknown_mount_requirement(request)),
     }
     Ok(id)
 }
 
-pub(super) fn inject(settings: &Settings, request: &Secret, found: &Found) -> Answer {
+pub(super) fn inject(context: &Context<'_>, request: &Secret, found: &Found) -> Answer {
     let mut injection = match request.mount_requirement {
-        MountRequirement::FILE => as_file(request, found)?,
-        _ => as_variable(settings, request, found)?,
+        MountRequirement::FILE => as_file(context, request, found)?,
+        _ => as_variable(context.settings, request, found)?,
     };
     injection.pull_secret.clone_from(&found.pull_secret);
     Ok(injection)
 }
 
 fn as_variable(settings: &Settings, request: &Secret, found: &Found) -> Answer {
-    let value = found
-        .value
-        .expose_text()
-        .ok_or("found a binary value that is not UTF-8, which no variable can hold; ask for mount_requirement FILE")?;
-    let source = EnvSource::Secret(SecretString::from(escape_dollars(value).into_owned()));
+    let source = found_source(
+        found,
+        "found a binary value that is not UTF-8, which no variable can hold; ask for mount_requirement FILE",
+    )?;
     let prefix = EnvVar::text(ENV_PREFIX_VARIABLE, settings.env_var_prefix.as_str());
     let env = vec![prefix, EnvVar::new(variable(settings, request)?, source)];
+    check_reference_sizes(&env, found)?;
     Ok(Injection { env, ..Injection::default() })
 }
 
@@ -91,27 +81,28 @@ fn variable(settings: &Settings, request: &Secret) -> Result<String, Decline> {
     })
 }
 
-fn as_file(request: &Secret, found: &Found) -> Answer {
+fn as_file(context: &Context<'_>, request: &Secret, found: &Found) -> Answer {
+    check_file(request)?;
     let path = join(&[SECRETS_DIR, &request.key]);
-    let mut env = Vec::new();
+    let mut injection = Injection { with_first_file: folder_variables().to_vec(), ..Injection::default() };
     if !request.env_var.is_empty() {
-        env.push(EnvVar::text(variable_name(request.env_var.clone())?, escape_dollars(&path)));
+        injection.env.push(EnvVar::text(variable_name(request.env_var.clone())?, escape_dollars(&path)));
     }
-    Ok(Injection {
-        env,
-        volume: Some(Volume { mount_path: SECRETS_DIR.to_owned(), source: VolumeSource::Memory { name: VOLUME } }),
-        fetch: Some(Fetch::Line(WriterLine {
-            name: request.key.clone(),
-            content: SecretString::from(BASE64.encode(found.value.expose_bytes())),
-            first: folder_variables().to_vec(),
-        })),
-        files: vec![SeenFile { path, source: format!("the stored secret {:?}", request.key) }],
-        ..Injection::default()
-    })
+    match &found.reference {
+        Some(reference) => {
+            projected::check(context, request)?;
+            projected::add(&mut injection, request, path, reference);
+        }
+        None => {
+            writer::check(context)?;
+            writer::add(&mut injection, request, path, &found.value);
+        }
+    }
+    Ok(injection)
 }
 
-/// Declines files that the writer could not write, and pods in which something stands in its place.
-fn check_file(context: &Context<'_>, request: &Secret) -> Result<(), Decline> {
+/// Declines names that no file of the folder can have.
+fn check_file(request: &Secret) -> Result<(), Decline> {
     let key = &request.key;
     check_part(key).map_err(|error| Decline(format!("makes a file name of the key {key:?}, which {error}")))?;
     if key.len() > MAX_FILE_NAME {
@@ -125,34 +116,5 @@ fn check_file(context: &Context<'_>, request: &Secret) -> Result<(), Decline> {
     if !request.env_var.is_empty() {
         variable_name(request.env_var.clone())?;
     }
-    let spec = &context.pod.spec;
-    let name = &context.settings.embedded.writer_name;
-    let writer = spec.init_containers.iter().find(|container| *container.name == **name);
-    if writer.is_some_and(|writer| !is_our_writer(writer)) {
-        return Err(Decline(format!("cannot write files: the pod has an init container of its own named {name:?}")));
-    }
-    if writer.is_none() && spec.volumes.iter().any(|volume| &*volume.name == VOLUME) {
-        return Err(Decline(format!("cannot write files: the pod has a volume of its own named {VOLUME:?}")));
-    }
     Ok(())
-}
-
-/// The writer's command; `second_names` are pairs of a file and its other name.
-#[must_use]
-pub fn writer_command(second_names: &[(String, String)]) -> Vec<String> {
-    let mut command = vec!["sh".to_owned(), "-ec".to_owned(), WRITER_SCRIPT.to_owned()];
-    if !second_names.is_empty() {
-        command.push("sh".to_owned()); // $0
-    }
-    for (file, other) in second_names {
-        command.extend([escape_dollars(file).into_owned(), escape_dollars(other).into_owned()]);
-    }
-    command
-}
-
-/// Whether a container of an earlier pass is our writer.
-#[must_use]
-pub fn is_our_writer(container: &ContainerOutline<'_>) -> bool {
-    container.command().get(..3).is_some_and(|command| command == ["sh", "-ec", WRITER_SCRIPT])
-        && container.env_value(WRITER_VARIABLE).is_some()
 }

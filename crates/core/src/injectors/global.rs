@@ -2,13 +2,12 @@
 //!
 //! Source: `global_secrets.go` and `secretmanager/secrets.go` of Flyte.
 
-use secrecy::SecretString;
-
 use super::{
-    Answer, Decline, ENV_PREFIX_VARIABLE, Found, path_parts, required, unknown_mount_requirement, variable_name,
+    Answer, Decline, ENV_PREFIX_VARIABLE, Found, check_reference_sizes, found_source, path_parts, required,
+    unknown_mount_requirement, variable_name,
 };
 use crate::case;
-use crate::expansion::{escape_dollars, is_env_var_name};
+use crate::expansion::is_env_var_name;
 use crate::injection::{EnvSource, EnvVar, Injection};
 use crate::paths;
 use crate::secret::{MountRequirement, Secret};
@@ -44,11 +43,11 @@ pub(super) fn look_up(settings: &Settings, request: &Secret) -> Result<GlobalLoo
 }
 
 pub(super) fn inject(settings: &Settings, request: &Secret, found: &Found) -> Answer {
-    let value = found.value.expose_text().ok_or("found a value that is not UTF-8, which no variable can hold")?;
-    let source = EnvSource::Secret(SecretString::from(escape_dollars(value).into_owned()));
+    let source = found_source(found, "found a value that is not UTF-8, which no variable can hold")?;
     let name = variable_of(settings, &request.group, &request.key)?;
     let mut env = vec![EnvVar::text(ENV_PREFIX_VARIABLE, settings.env_var_prefix.as_str())];
     env.extend(with_version(settings, &request.group, request, name, source));
+    check_reference_sizes(&env, found)?;
     Ok(Injection { env, ..Injection::default() })
 }
 

@@ -5,24 +5,26 @@
 use std::borrow::Cow;
 
 use super::global::{variable_of, with_version};
+use super::protected::protected;
 use super::{
     Answer, Context, Decline, ENV_PREFIX_VARIABLE, folder_variables, path_parts, required, unknown_mount_requirement,
     variable_name,
 };
 use crate::annotations::base32_name;
 use crate::case;
-use crate::encoded_id::SecretId;
 use crate::expansion::escape_dollars;
 use crate::injection::{EnvSource, EnvVar, Injection, Item, SeenFile, Volume, VolumeSource};
 use crate::paths::{SECRETS_DIR, check_part, join};
 use crate::secret::{MountRequirement, Secret};
 use crate::secret_name;
-use crate::settings::{Profile, ProtectedSecrets};
+use crate::settings::Profile;
 
 pub(super) fn inject(context: &Context<'_>, request: &Secret) -> Answer {
     required(&[("key", &request.key)])?;
     let group = group(context, request)?;
-    decline_protected(&context.settings.protected, context.namespace, &group, request)?;
+    if let Some(reason) = protected(&context.settings.protected, context.namespace, &group, request) {
+        return Err(Decline(reason));
+    }
     match request.mount_requirement {
         MountRequirement::ANY | MountRequirement::FILE => as_file(&group, request),
         MountRequirement::ENV_VAR => as_variable(context, &group, request),
@@ -79,67 +81,4 @@ fn as_file(group: &str, request: &Secret) -> Answer {
         files: vec![SeenFile { path, source: format!("key {key:?} of the Secret {group:?}") }],
         ..Injection::default()
     })
-}
-
-/// Declines Secrets that no task may have: the kubelet fetches them and nobody else checks.
-fn decline_protected(
-    protected: &ProtectedSecrets,
-    namespace: &str,
-    name: &str,
-    request: &Secret,
-) -> Result<(), Decline> {
-    if protected.own.iter().any(|(own_namespace, own_name)| own_namespace == namespace && own_name == name) {
-        return Err(Decline(format!("never hands out the Secret {name:?}: it holds this webhook's private key")));
-    }
-    if protected.store_namespaces.iter().any(|store| store == namespace) {
-        let named_by_digest = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // The name made of a key is harmless, unless the key is the id of a stored secret.
-        if (named_by_digest && !request.group.is_empty()) || SecretId::decode(&request.key).is_ok() {
-            return Err(Decline(format!(
-                "never hands out {name:?}: Secrets of that form in the namespace {namespace:?} belong to the Secret \
-                 service; leave the group away and use the Embedded manager"
-            )));
-        }
-    }
-    let pattern = protected.deny.iter().find(|pattern| match pattern.split_once('/') {
-        Some((namespaces, names)) => matches(namespaces, namespace) && matches(names, name),
-        None => matches(pattern, name),
-    });
-    match pattern {
-        Some(pattern) => Err(Decline(format!(
-            "never hands out the Secret {name:?}: webhook.k8sSecretManager.deny lists {pattern:?}"
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// Whether a text fits a pattern in which `*` stands for any text.
-fn matches(pattern: &str, text: &str) -> bool {
-    let mut pieces = pattern.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut last = None;
-    for piece in pieces {
-        if let Some(middle) = last.replace(piece) {
-            let Some(at) = rest.find(middle) else { return false };
-            rest = &rest[at + middle.len()..];
-        }
-    }
-    last.map_or(rest.is_empty(), |end| rest.ends_with(end))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, text) in [("a", "a"), ("*", ""), ("a*", "abc"), ("*c", "abc"), ("a*b*c", "a1b2b3c"), ("a**", "a")]
-        {
-            assert!(matches(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [("a", "ab"), ("a*c", "ab"), ("", "a"), ("ab*ba", "aba"), ("*a*", "b")] {
-            assert!(!matches(pattern, text), "{pattern} {text}");
-        }
-    }
 }

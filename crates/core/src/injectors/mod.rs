@@ -10,20 +10,24 @@ mod fetch;
 mod gcp;
 mod global;
 mod k8s;
+mod protected;
 mod vault;
 
+use secrecy::SecretString;
+
 use crate::encoded_id::SecretId;
-use crate::expansion::is_env_var_name;
-use crate::injection::{EnvVar, Injection};
+use crate::expansion::{escape_dollars, is_env_var_name};
+use crate::injection::{EnvSource, EnvVar, Injection};
 use crate::mirror::SecretReference;
 use crate::outline::PodOutline;
 use crate::paths::{SECRETS_DIR, check_part};
 use crate::secret::Secret;
-use crate::settings::{SecretManagerType, Settings};
+use crate::settings::{Delivery, SecretManagerType, Settings};
 use crate::value::SecretValue;
 
 pub use embedded::{MAX_WRITER_BYTES, WRITER_VARIABLE, is_our_writer, writer_command};
 pub use global::GlobalLookUp;
+pub use protected::protected;
 
 /// Where a task finds its secret files (`FLYTE_SECRETS_DEFAULT_DIR`).
 pub const DEFAULT_DIR_VARIABLE: &str = "FLYTE_SECRETS_DEFAULT_DIR";
@@ -72,6 +76,7 @@ pub struct Found {
     /// The name of the image-pull Secret that belongs to it, if there is one.
     pub pull_secret: Option<String>,
     /// Where the pod finds the value in its own namespace; none: the value stands in the Pod (delivery `PodSpec`).
+    /// One delivery for all values of a pod.
     pub reference: Option<SecretReference>,
 }
 
@@ -95,7 +100,16 @@ pub fn look_up(manager: SecretManagerType, context: &Context<'_>, request: &Secr
 /// # Errors
 /// A request that this manager does not serve, with the reason.
 pub fn inject(manager: SecretManagerType, context: &Context<'_>, request: &Secret, found: Option<&Found>) -> Answer {
-    let needed = || found.ok_or_else(|| Decline::from("has no value for it"));
+    let needed = || {
+        let found = found.ok_or("has no value for it")?;
+        // Never a silent way back to values in the Pod.
+        if context.settings.delivery == Delivery::SecretRef && found.reference.is_none() {
+            return Err(Decline::from(
+                "has a value and no Secret to refer to, which webhook.delivery: SecretRef needs",
+            ));
+        }
+        Ok(found)
+    };
     match manager {
         SecretManagerType::Global => global::inject(context.settings, request, needed()?),
         SecretManagerType::K8s => k8s::inject(context, request),
@@ -103,8 +117,39 @@ pub fn inject(manager: SecretManagerType, context: &Context<'_>, request: &Secre
         SecretManagerType::Gcp => gcp::inject(context.settings, request),
         SecretManagerType::Azure => azure::inject(context.settings, request),
         SecretManagerType::Vault => vault::inject(context.settings, request),
-        SecretManagerType::Embedded => embedded::inject(context.settings, request, needed()?),
+        SecretManagerType::Embedded => embedded::inject(context, request, needed()?),
     }
+}
+
+/// The most that Linux takes for one `NAME=value` string of a process, NUL included (`MAX_ARG_STRLEN`, pages of 4 KiB).
+const MAX_VARIABLE_BYTES: usize = 128 * 1024;
+
+/// Where a variable gets the found value from: the Secret that holds it, or the Pod itself. `not_text` declines what is
+/// not UTF-8.
+fn found_source(found: &Found, not_text: &str) -> Result<EnvSource, Decline> {
+    let value = found.value.expose_text().ok_or_else(|| Decline::from(not_text))?;
+    match &found.reference {
+        None => Ok(EnvSource::Secret(SecretString::from(escape_dollars(value).into_owned()))),
+        // The container would not start, and the runtime's error would show the value in the pod's status.
+        Some(_) if value.contains('\0') => {
+            Err(Decline::from("found a value with a NUL character, which no variable can hold"))
+        }
+        Some(SecretReference { name, key }) => {
+            Ok(EnvSource::SecretKeyRef { name: name.clone(), key: key.clone(), optional: false })
+        }
+    }
+}
+
+/// Declines a value that is too long for a variable. In the Pod it is left to the API server, as in the reference.
+fn check_reference_sizes(env: &[EnvVar], found: &Found) -> Result<(), Decline> {
+    let references = env.iter().filter(|variable| matches!(variable.source, EnvSource::SecretKeyRef { .. }));
+    let longest = references.map(|variable| variable.name.len()).max().unwrap_or_default();
+    if found.reference.is_some() && longest + found.value.expose_bytes().len() + "=\0".len() > MAX_VARIABLE_BYTES {
+        return Err(Decline::from(
+            "found a value of over 128 KiB, which no variable can hold; store a smaller one, or bring it as a file",
+        ));
+    }
+    Ok(())
 }
 
 /// `FLYTE_SECRETS_DEFAULT_DIR` and `FLYTE_SECRETS_FILE_PREFIX`, in the order they are added.

@@ -7,6 +7,7 @@
 mod collisions;
 mod containers;
 mod fetchers;
+mod projected;
 mod volumes;
 mod writer;
 
@@ -54,7 +55,7 @@ pub enum MergeError {
          Secret {2:?}; rename one of them"
     )]
     VolumeNameTaken(String, String, String),
-    /// The variables and mounts of all containers come to more than [`MAX_ADDED_BYTES`].
+    /// The variables and mounts of all containers, and the keys of the volumes, come to more than [`MAX_ADDED_BYTES`].
     #[error(
         "its secrets come to {bytes} bytes over its {containers} containers, {MAX_ADDED_BYTES} are allowed and far \
          fewer fit into a pod; ask for fewer secrets, or in fewer containers"
@@ -73,7 +74,7 @@ pub enum MergeError {
     TooManyOperations(usize),
 }
 
-/// The most that is added to the containers of a pod, in bytes: an API server takes no larger object
+/// The most that is added to the containers and volumes of a pod, in bytes: an API server takes no larger object
 /// (`MaxRequestBodyBytes` of `k8s.io/apiserver`), and etcd not even that.
 pub const MAX_ADDED_BYTES: usize = 3 * 1024 * 1024;
 /// The most operations of a patch: the API server's work for one grows with the pod.
@@ -127,13 +128,22 @@ struct Play<'a> {
     fetchers: Fetchers<'a>,
     new_containers: Vec<NewContainer<'a>>,
     writer_lines: Vec<&'a WriterLine>,
+    has_embedded_file: bool,
 }
 
 impl<'a> Play<'a> {
     fn new(settings: &'a Settings, pod: &'a PodOutline<'a>) -> Self {
         let additions = Additions::new(settings.profile, &pod.spec);
         let fetchers = Fetchers::new(&pod.spec.init_containers);
-        Self { settings, pod, additions, fetchers, new_containers: Vec::new(), writer_lines: Vec::new() }
+        Self {
+            settings,
+            pod,
+            additions,
+            fetchers,
+            new_containers: Vec::new(),
+            writer_lines: Vec::new(),
+            has_embedded_file: false,
+        }
     }
 
     fn injection(
@@ -144,24 +154,27 @@ impl<'a> Play<'a> {
         yielding: &YieldingNames<'a>,
     ) {
         let mut mount = volumes.mount(index);
-        let mut variables_with_it: &'a [EnvVar] = &[];
         match (&injection.fetch, &mount) {
             (Some(Fetch::Own(container)), Some(mount)) => self.own_container(container, mount),
-            (Some(Fetch::Line(line)), Some(first_mount)) => {
+            (Some(Fetch::Line(line)), Some(mount)) => {
                 if self.writer_lines.is_empty() {
-                    self.first_line(first_mount);
-                    variables_with_it = &line.first;
-                } else {
-                    // The mount came with the first line; fetch containers of requests in between do without it.
-                    mount = None;
+                    self.first_line(mount);
                 }
                 self.writer_lines.push(line);
             }
             _ => {}
         }
+        if !injection.with_first_file.is_empty() {
+            if self.has_embedded_file {
+                // The mount came with the first one; fetch containers of requests in between do without it.
+                mount = None;
+            } else {
+                self.additions.env.extend(&injection.with_first_file);
+                self.has_embedded_file = true;
+            }
+        }
         self.additions.mounts.extend(mount);
-        let variables = injection.env.iter().filter(|variable| yielding.keeps(variable));
-        self.additions.env.extend(variables_with_it.iter().chain(variables));
+        self.additions.env.extend(injection.env.iter().filter(|variable| yielding.keeps(variable)));
     }
 
     /// A container of its own, unless an earlier pass has put it there.
@@ -189,7 +202,7 @@ impl<'a> Play<'a> {
         let spec = &self.pod.spec;
         let containers = spec.containers.len() + spec.init_containers.len() + self.new_containers.len();
         let for_existing = self.additions.for_existing();
-        let bytes = containers.saturating_mul(for_existing.bytes());
+        let bytes = containers.saturating_mul(for_existing.bytes()).saturating_add(volumes.bytes());
         if bytes > MAX_ADDED_BYTES {
             return Err(MergeError::TooLarge { bytes, containers });
         }

@@ -6,9 +6,10 @@ use std::collections::{HashMap, HashSet};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use super::projected::ProjectedFiles;
 use super::{MergeError, Served};
 use crate::injection::{Item, VolumeSource};
-use crate::outline::{PodOutline, SpecOutline};
+use crate::outline::{PodOutline, SpecOutline, VolumeOutline};
 use crate::patch::{EmptyDir, PatchOperation, PatchValue, PodVolume, SecretVolume, VolumeMount};
 use crate::paths::clash;
 
@@ -18,10 +19,19 @@ const MAX_NAME: usize = 63;
 /// One volume of ours.
 struct Assigned<'a> {
     name: Cow<'a, str>,
-    /// The Secret and the keys it shall show; none for a folder in memory.
-    secret: Option<(&'a str, Vec<&'a Item>)>,
+    shows: Shows<'a>,
     /// Where an earlier pass, or the pod's author, has put it.
     existing: Option<usize>,
+}
+
+/// What a volume of ours shows.
+enum Shows<'a> {
+    /// A folder in memory.
+    Memory,
+    /// Keys of a Secret.
+    Secret(&'a str, Vec<&'a Item>),
+    /// Keys of several Secrets.
+    Projected(ProjectedFiles<'a>),
 }
 
 /// All volumes, in the order of the requests.
@@ -45,7 +55,10 @@ impl<'a> Volumes<'a> {
                 None => None,
                 Some(volume) => {
                     let index = match &volume.source {
-                        VolumeSource::Memory { name } => this.memory(name),
+                        VolumeSource::Memory { name } => this.named(name, || Shows::Memory),
+                        VolumeSource::Projected { name, .. } => {
+                            this.named(name, || Shows::Projected(ProjectedFiles::new(projected(served, name))))
+                        }
                         VolumeSource::Secret { secret_name, preferred_name, .. } => {
                             this.secret(&pod.spec, secret_name, preferred_name)?
                         }
@@ -59,17 +72,17 @@ impl<'a> Volumes<'a> {
         Ok(this)
     }
 
-    fn memory(&mut self, name: &'a str) -> usize {
+    fn named(&mut self, name: &'a str, shows: impl FnOnce() -> Shows<'a>) -> usize {
         self.volumes.iter().position(|volume| volume.name == name).unwrap_or_else(|| {
             let existing = self.present.get(name).copied();
-            self.volumes.push(Assigned { name: Cow::Borrowed(name), secret: None, existing });
+            self.volumes.push(Assigned { name: Cow::Borrowed(name), shows: shows(), existing });
             self.volumes.len() - 1
         })
     }
 
     /// One volume a Secret: the first request names it.
     fn secret(&mut self, spec: &SpecOutline<'_>, secret: &'a str, preferred: &'a str) -> Result<usize, MergeError> {
-        let same = |volume: &Assigned<'_>| volume.secret.as_ref().is_some_and(|(name, _)| *name == secret);
+        let same = |volume: &Assigned<'_>| matches!(&volume.shows, Shows::Secret(name, _) if *name == secret);
         if let Some(index) = self.volumes.iter().position(same) {
             return Ok(index);
         }
@@ -82,19 +95,19 @@ impl<'a> Volumes<'a> {
             };
             let taken_here = self.volumes.iter().any(|volume| volume.name == name);
             if !taken_here && existing.is_none_or(ours) {
-                self.volumes.push(Assigned { name, secret: Some((secret, Vec::new())), existing });
+                self.volumes.push(Assigned { name, shows: Shows::Secret(secret, Vec::new()), existing });
                 return Ok(self.volumes.len() - 1);
             }
         }
         Err(MergeError::VolumeNameTaken(preferred.to_owned(), stable, secret.to_owned()))
     }
 
-    /// Gives every volume the keys that its requests ask for, each once.
+    /// Gives every volume over one Secret the keys that its requests ask for, each once.
     fn items(&mut self, served: &'a [Served<'a>]) {
         let requested = || {
             served.iter().zip(&self.mounts).filter_map(|(one, mount)| match &one.injection.volume.as_ref()?.source {
                 VolumeSource::Secret { items, .. } => Some((mount.as_ref()?.0, items)),
-                VolumeSource::Memory { .. } => None,
+                VolumeSource::Memory { .. } | VolumeSource::Projected { .. } => None,
             })
         };
         // Second paths give way to every path that was asked for, whatever the order.
@@ -115,7 +128,7 @@ impl<'a> Volumes<'a> {
             }
         }
         for (volume, items) in self.volumes.iter_mut().zip(kept) {
-            if let Some((_, place)) = &mut volume.secret {
+            if let Shows::Secret(_, place) = &mut volume.shows {
                 *place = items;
             }
         }
@@ -127,25 +140,23 @@ impl<'a> Volumes<'a> {
         Some(VolumeMount { mount_path, name: self.volumes[volume].name.clone(), read_only: true })
     }
 
+    /// About how many bytes the keys of all volumes come to.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |volume: &Assigned<'_>| match &volume.shows {
+            Shows::Memory => 0,
+            Shows::Secret(name, items) => name.len() + items.iter().map(|item| item.bytes()).sum::<usize>(),
+            Shows::Projected(files) => files.bytes(),
+        };
+        self.volumes.iter().map(bytes).sum()
+    }
+
     /// Adds what is not there yet.
     pub(super) fn write(self, spec: &SpecOutline<'_>, operations: &mut Vec<PatchOperation<'a>>) {
         let mut new = Vec::new();
-        for Assigned { name, secret, existing } in self.volumes {
-            match (existing, secret) {
-                (None, None) => new.push(PodVolume { name, empty_dir: Some(EmptyDir::MEMORY), secret: None }),
-                (None, Some((secret_name, items))) => {
-                    let secret = SecretVolume { items, optional: true, secret_name };
-                    new.push(PodVolume { name, empty_dir: None, secret: Some(secret) });
-                }
-                (Some(_), None) => {}
-                (Some(index), Some((_, items))) => {
-                    let present = spec.volumes[index].secret.iter().flat_map(|secret| &secret.items);
-                    let present: HashSet<_> = present.map(|item| (&*item.key, &*item.path)).collect();
-                    for item in items.into_iter().filter(|item| !present.contains(&(&*item.key, &*item.path))) {
-                        let path = format!("/spec/volumes/{index}/secret/items/-");
-                        operations.push(PatchOperation::add(path, PatchValue::Item(item)));
-                    }
-                }
+        for Assigned { name, shows, existing } in self.volumes {
+            match existing {
+                None => new.push(shows.volume(name)),
+                Some(index) => shows.update(index, &spec.volumes[index], operations),
             }
         }
         if spec.volumes.is_empty() && !new.is_empty() {
@@ -154,5 +165,49 @@ impl<'a> Volumes<'a> {
         }
         let add = |volume| PatchOperation::add("/spec/volumes/-".to_owned(), PatchValue::Volume(volume));
         operations.extend(new.into_iter().map(add));
+    }
+}
+
+/// The Secrets and keys that requests want in the projected volume of that name.
+fn projected<'a>(served: &'a [Served<'a>], volume: &'a str) -> impl Iterator<Item = (&'a str, &'a [Item])> + Clone {
+    served.iter().filter_map(move |one| match &one.injection.volume.as_ref()?.source {
+        VolumeSource::Projected { name, secret_name, items } if *name == volume => Some((&**secret_name, &**items)),
+        _ => None,
+    })
+}
+
+impl<'a> Shows<'a> {
+    /// A new volume.
+    fn volume(self, name: Cow<'a, str>) -> PodVolume<'a> {
+        let volume = PodVolume { name, ..PodVolume::default() };
+        match self {
+            Self::Memory => PodVolume { empty_dir: Some(EmptyDir::MEMORY), ..volume },
+            Self::Secret(secret_name, items) => {
+                PodVolume { secret: Some(SecretVolume { items, optional: true, secret_name }), ..volume }
+            }
+            Self::Projected(files) => PodVolume { projected: Some(files.volume()), ..volume },
+        }
+    }
+
+    /// Adds to a volume that is there what it lacks.
+    fn update(self, index: usize, present: &VolumeOutline<'_>, operations: &mut Vec<PatchOperation<'a>>) {
+        match self {
+            Self::Memory => {}
+            Self::Secret(_, items) => {
+                let present = present.secret.iter().flat_map(|secret| &secret.items);
+                let present: HashSet<_> = present.map(|item| (&*item.key, &*item.path)).collect();
+                for item in items.into_iter().filter(|item| !present.contains(&(&*item.key, &*item.path))) {
+                    let path = format!("/spec/volumes/{index}/secret/items/-");
+                    operations.push(PatchOperation::add(path, PatchValue::Item(item)));
+                }
+            }
+            Self::Projected(files) => {
+                let present = present.files_by_reference();
+                if let Some(sources) = present.and_then(|present| files.update(present)) {
+                    let path = format!("/spec/volumes/{index}/projected/sources");
+                    operations.push(PatchOperation::replace(path, PatchValue::Sources(sources)));
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::injection::{EnvSource, EnvVar, WriterLine};
 use crate::injectors::{WRITER_VARIABLE, writer_command};
 use crate::outline::SpecOutline;
 use crate::patch::{PatchOperation, PatchValue};
+use crate::paths::lower_name;
 
 /// What the lines of all requests come to.
 pub(super) struct Written {
@@ -24,7 +25,7 @@ impl Written {
             // A file that somebody asked for by that very name is theirs.
             let free =
                 |other: &String| !names.contains(&&**other) && second_names.iter().all(|(_, taken)| taken != other);
-            if let Some(other) = line.lower_name().filter(free) {
+            if let Some(other) = lower_name(&line.name).filter(free) {
                 second_names.push((line.name.clone(), other));
             }
         }

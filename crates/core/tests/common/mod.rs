@@ -5,8 +5,9 @@ use flyte_secrets_core::annotations::requests;
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::injectors::{Context, Found, LookUp, inject, look_up};
 use flyte_secrets_core::merge::{Served, merge};
+use flyte_secrets_core::mirror::{Form, MirrorSource, SecretReference, VALUE_KEY, mirror_name};
 use flyte_secrets_core::outline::PodOutline;
-use flyte_secrets_core::settings::KvVersion;
+use flyte_secrets_core::settings::{Delivery, KvVersion};
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{Profile, Secret, SecretManagerType, Settings, image_pull};
 use serde_json::Value;
@@ -75,15 +76,23 @@ fn merge_members(into: &mut Value, from: &Value) {
     }
 }
 
+/// The mirror in the pod's namespace, where the delivery is by reference.
+fn mirror(context: &Context<'_>, request: &Secret, source: &MirrorSource) -> Option<SecretReference> {
+    let name = mirror_name(context.namespace, source, Form::of(request));
+    (context.settings.delivery == Delivery::SecretRef).then(|| SecretReference { name, key: VALUE_KEY.to_owned() })
+}
+
 /// What the case says of variables, files and the store.
-fn find(case: &Value, settings: &Settings, wanted: LookUp) -> Option<Found> {
+fn find(case: &Value, context: &Context<'_>, request: &Secret, wanted: LookUp) -> Option<Found> {
     match wanted {
         LookUp::Nothing => None,
         LookUp::Global(place) => {
             let variable = case["env"][&place.variable].as_str();
             let file = |path: String| case["files"][path.strip_prefix("/etc/secrets/")?].as_str().map(str::to_owned);
             let value = variable.map(str::to_owned).or_else(|| file(place.file.ok()?))?;
-            Some(Found { value: SecretValue::text(value), pull_secret: None, reference: None })
+            let source = MirrorSource::Global { group: request.group.clone(), key: request.key.clone() };
+            let reference = mirror(context, request, &source);
+            Some(Found { value: SecretValue::text(value), pull_secret: None, reference })
         }
         LookUp::Store(id) => {
             let held = |id: SecretId| Some((id.clone(), case["store"].get(id.to_string())?));
@@ -100,8 +109,8 @@ fn find(case: &Value, settings: &Settings, wanted: LookUp) -> Option<Found> {
             let in_cluster = case["cluster"].as_array().is_some_and(|all| all.iter().any(there));
             Some(Found {
                 value,
-                pull_secret: (settings.embedded.image_pull_secrets && in_cluster).then_some(name),
-                reference: None,
+                pull_secret: (context.settings.embedded.image_pull_secrets && in_cluster).then_some(name),
+                reference: mirror(context, request, &MirrorSource::Embedded { id: id.to_string() }),
             })
         }
     }
@@ -126,7 +135,7 @@ pub fn injected(case: &Value, settings: &Settings, pod: &Value) -> Option<Inject
         let mut server = None;
         for &manager in &settings.managers {
             let answer = look_up(manager, &context, request)
-                .and_then(|wanted| inject(manager, &context, request, find(case, settings, wanted).as_ref()));
+                .and_then(|wanted| inject(manager, &context, request, find(case, &context, request, wanted).as_ref()));
             match answer {
                 Ok(injection) => {
                     answers.push((request, manager, injection));
