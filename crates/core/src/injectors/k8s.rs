@@ -107,7 +107,7 @@ fn decline_protected(
     });
     match pattern {
         Some(pattern) => Err(Decline(format!(
-            "never hands out the Secret {name:?}: webhook.k8sSecretManager.deny lists {pattern:?}"
+            "never hands out the Secret {name:?}: webhook.accessPolicy.denySecrets lists {pattern:?}"
         ))),
         None => Ok(()),
     }
