@@ -60,7 +60,7 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
 }
 
 async fn demonstrate(loaded: &Loaded, args: &DevArgs) -> Result<()> {
-    let places = secret::places(&loaded.config.store)?;
+    let places = secret::places(&loaded.config.stores.local)?;
     let store = LocalStore::open(places.clone(), Unlock::KeyFile).context("cannot open the local store")?;
     let new = add_sample(&store)?;
     let authority = certificates()?;

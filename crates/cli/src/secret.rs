@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use flyte_secrets_config::StoreSettings;
+use flyte_secrets_config::LocalStoreSettings;
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_stores::SecretFetcher;
@@ -25,8 +25,8 @@ use crate::setup::Surroundings;
 const MAX_VALUE: u64 = 1024 * 1024;
 
 /// Where the local store is: as configured, or in its own place.
-pub(crate) fn places(settings: &StoreSettings) -> Result<Places> {
-    let configured = (&settings.local_file, &settings.local_key_file);
+pub(crate) fn places(settings: &LocalStoreSettings) -> Result<Places> {
+    let configured = (&settings.file, &settings.key_file);
     if let (Some(file), Some(key)) = configured {
         return Ok(Places { file: file.clone(), key: key.clone() });
     }
@@ -37,9 +37,9 @@ pub(crate) fn places(settings: &StoreSettings) -> Result<Places> {
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: &SecretArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
-    let mut settings = loaded.config.store;
-    settings.local_file = args.store.clone().or(settings.local_file);
-    settings.local_key_file = args.key_file.clone().or(settings.local_key_file);
+    let mut settings = loaded.config.stores.local;
+    settings.file = args.store.clone().or(settings.file);
+    settings.key_file = args.key_file.clone().or(settings.key_file);
     let places = places(&settings)?;
     let unlock = if args.passphrase {
         Unlock::Passphrase(ask_passphrase(!places.file.exists())?.into())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
-use flyte_secrets_config::{Config, StoreType, WebhookSettings};
+use flyte_secrets_config::{Config, StoreSettings, WebhookSettings};
 use flyte_secrets_core::{Profile, SecretManagerType, Settings};
 use flyte_secrets_stores::SecretFetcher;
 use flyte_secrets_stores::kubernetes::KubernetesStore;
@@ -90,7 +90,7 @@ fn asked_to_end() -> Result<impl Future<Output = ()> + Send + 'static> {
 
 /// Where Global and Embedded find values.
 async fn sources(config: &Config) -> Result<Sources> {
-    let Config { injection, store, .. } = config;
+    let Config { injection, stores, .. } = config;
     let variables = Variables::of_this_process(&injection.global.env_prefix);
     if !injection.managers.contains(&SecretManagerType::Embedded) {
         return Ok(Sources { variables, stores: Vec::new() });
@@ -101,23 +101,31 @@ async fn sources(config: &Config) -> Result<Sources> {
              secrets; set it to false, or keep Flyte's own webhook for them"
         );
     }
-    let fetcher: Arc<dyn SecretFetcher> = match store.store_type {
-        StoreType::Local => {
+    let mut fetchers = Vec::new();
+    for store in &stores.stores {
+        fetchers.push(fetcher(store).await?);
+    }
+    Ok(Sources { variables, stores: fetchers })
+}
+
+async fn fetcher(store: &StoreSettings) -> Result<Arc<dyn SecretFetcher>> {
+    Ok(match store {
+        StoreSettings::Local(local) => {
             let unlock = match std::env::var("FLYTE_SECRETS_PASSPHRASE") {
                 Ok(passphrase) => Unlock::Passphrase(passphrase.into()),
                 Err(_) => Unlock::KeyFile,
             };
-            Arc::new(LocalStore::open(secret::places(store)?, unlock).context("cannot open the local store")?)
+            Arc::new(LocalStore::open(secret::places(local)?, unlock).context("cannot open the local store")?)
         }
-        StoreType::K8s => {
+        StoreSettings::K8s(k8s) => {
             let client = client().await?;
-            Arc::new(KubernetesStore::new(client, &*store.k8s_namespace, store.k8s_kube_client.timeout)?)
+            Arc::new(KubernetesStore::new(client, &*k8s.namespace, k8s.kube_client.timeout)?)
         }
-        other @ (StoreType::Aws | StoreType::Gcp | StoreType::Azure) => {
-            bail!("webhook.embeddedSecretManagerConfig.type: this build has no store {other:?}; it has K8s and Local")
-        }
-    };
-    Ok(Sources { variables, stores: vec![fetcher] })
+        other => bail!(
+            "webhook.embeddedSecretManagerConfig: this build has no store {:?}; it has K8s and Local",
+            other.store_type()
+        ),
+    })
 }
 
 /// The certificate of `webhook.certDir`. As in Flyte 2, one is made at start-up where none is.

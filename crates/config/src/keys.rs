@@ -1,7 +1,10 @@
 //! The keys: one row each. Parsing, flags, environment, errors and the reference follow from here.
 
+use std::time::Duration;
+
 use flyte_secrets_core::Profile;
 
+use crate::items::Item;
 use crate::kinds::Kind;
 
 /// One key.
@@ -56,10 +59,10 @@ impl Key {
 }
 
 /// Sections of ours.
-pub(crate) const SECTIONS: [&str; 4] = ["webhook", "secrets", "secret", LOGGER];
+pub(crate) const SECTIONS: [&str; 5] = ["webhook", "secrets", "secret", "cache", "logger"];
 
-/// Flyte's section for every component: keys of it that are not in the table are others'.
-pub(crate) const LOGGER: &str = "logger";
+/// Flyte's sections for every component: keys of them that are not in the table are others'.
+const SHARED: [&str; 2] = ["cache", "logger"];
 
 const fn row(path: &'static str, kind: Kind, default: Preset, since: Since, doc: &'static str) -> Key {
     Key { path, kind, default, doc, since }
@@ -70,6 +73,14 @@ use Since::{Flyte, Flyte2, Ours};
 
 const STEP: &str = "{limits: {cpu: 200m, memory: 500Mi}, requests: {cpu: 200m, memory: 500Mi}}";
 const MANAGERS: &[&str] = &["Global", "K8s", "AWS", "GCP", "Azure", "Vault", "Embedded"];
+const STORES: &[&str] = &["AWS", "GCP", "Azure", "K8s", "Vault", "Http", "Local"];
+
+const DAY: u64 = 24 * 3600;
+const YEAR: Duration = Duration::from_secs(365 * DAY);
+/// Times that a mirror may wait.
+const MIRROR: Kind = Kind::DurationIn(Duration::from_secs(1), YEAR);
+/// One call to a store.
+const CALL: Kind = Kind::DurationIn(Duration::from_millis(10), Duration::from_secs(600));
 
 /// All keys, in the order of the reference.
 #[rustfmt::skip]
@@ -82,10 +93,24 @@ pub(crate) const KEYS: &[Key] = &[
         "The one secret manager asked behind Global where `secretManagerTypes` is empty. Deprecated in Flyte 2."),
     row("webhook.secretEnvVarPrefix", Kind::Text, ByProfile { flyte1: "_FSEC_", flyte2: "_UNION_" }, Flyte2,
         "In front of the names of variables with secrets. Fixed in the profile `flyte1`."),
-    row("webhook.delivery", Kind::Choice(&["PodSpec"]), Is("PodSpec"), Ours,
-        "How values that the webhook itself reads reach the container. `PodSpec`: they stand in the Pod object, as in Flyte."),
-    row("webhook.accessPolicy.mode", Kind::Choice(&["Off"]), Is("Off"), Ours,
-        "Whether the labels of a pod are checked before a value is given to it. `Off`: they are believed, as in Flyte."),
+    row("webhook.delivery", Kind::Choice(&["SecretRef", "PodSpec"]), Is("SecretRef"), Ours,
+        "How values that the webhook itself reads (Global, Embedded) reach the container. `SecretRef`: by reference to a Secret in the pod's namespace, the stored one itself or a mirror of it. `PodSpec`: they stand in the Pod object, as in Flyte, where whoever may read pods reads them."),
+    row("webhook.mirrorRetention", MIRROR, Is("168h"), Ours,
+        "How long a mirror that no pod needs any more is kept. A warning below 10m."),
+    row("webhook.mirrorGrace", MIRROR, Is("60s"), Ours,
+        "How long a mirror then waits for its removal, so that a pod that is being admitted can still claim it. A warning below 60s, which is how long an API server takes at most to store a pod (`--request-timeout`)."),
+    row("webhook.accessPolicy.mode", Kind::Choice(&["Enforce", "Audit", "Off"]), Is("Enforce"), Ours,
+        "What happens when a pod asks for a value of a project to which it does not belong, where the webhook's own identity reads the value (Global, Embedded). `Enforce`: the request is not served. `Audit`: it is served with a warning, a metric and a log line. `Off`: the labels of a pod are believed, as in Flyte."),
+    row("webhook.accessPolicy.organizations", Kind::List(Item::LabelValue), Is("flyte"), Ours,
+        "Values that the label `organization` may have."),
+    row("webhook.accessPolicy.domains", Kind::List(Item::LabelValue), Is(""), Ours,
+        "Domains of the installation. Those with a `-` have to be here: they are what tells project `a-b`, domain `c` from project `a`, domain `b-c`."),
+    row("webhook.accessPolicy.namespaces", Kind::List(Item::NamespaceTemplate), ByProfile { flyte1: "{project}-{domain}", flyte2: "{project}-{domain},flyte" }, Ours,
+        "Namespaces in which Flyte runs the pods of a project: templates with `{organization}`, `{project}` and `{domain}`, or the name of a namespace that is open to every project. In YAML a template stands in quotes."),
+    row("webhook.accessPolicy.trustedCreators", Kind::List(Item::UserName), Is(""), Ours,
+        "User names that may create pods with requests, for example `system:serviceaccount:flyte:flytepropeller`. Empty: everybody."),
+    row("webhook.accessPolicy.denySecrets", Kind::List(Item::SecretPattern), Is(""), Ours,
+        "Secrets that the K8s manager and those described in configuration never hand out: `name` or `namespace/name`, `*` for anything. The Secret of the certificates, mirrors and the Secrets of the Secret service are always denied."),
     row("webhook.onUnserved", Kind::Choice(&["Refuse", "Admit"]), ByProfile { flyte1: "Admit", flyte2: "Refuse" }, Ours,
         "A request that cannot be read or that no manager serves: the pod is refused, or admitted unchanged with a warning."),
     row("webhook.onManagerFailure", Kind::Choice(&["Refuse", "Next"]), Is("Refuse"), Ours,
@@ -101,6 +126,14 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.localCert", Kind::Bool, Is("false"), Flyte, "Whether `init-certs` also writes the certificates to `certDir`."),
     row("webhook.listenPort", Kind::Port, Is("9443"), Flyte, "The port of the admission webhook (HTTPS)."),
     row("webhook.cacheInvalidationPort", Kind::PortOrOff, Is("9444"), Flyte2, "The port of `POST /invalidate-secret`; 0 turns it off."),
+    row("webhook.invalidation.authentication", Kind::Choice(&["None", "TokenReview"]), Is("None"), Ours,
+        "Who may call `POST /invalidate-secret`. `None`: everybody who reaches the port, since Flyte's Secret service sends no token. `TokenReview`: whoever sends the token of a ServiceAccount, which the API server is asked about."),
+    row("webhook.invalidation.allowedServiceAccounts", Kind::List(Item::ServiceAccount), Is(""), Ours,
+        "The ServiceAccounts that may, as `namespace/name`; needs `authentication: TokenReview`. Empty: every ServiceAccount."),
+    row("webhook.invalidation.perIdPerMinute", Kind::Positive, Is("30"), Ours,
+        "How many times a minute one secret is dropped from the cache. What comes in excess is dropped once, as soon as that is allowed again."),
+    row("webhook.invalidation.perMinute", Kind::Positive, Is("600"), Ours,
+        "How many times a minute all secrets together are."),
     row("webhook.serviceName", Kind::Name, Is("flyte-pod-webhook"), Flyte, "The Service of the webhook; also the name of its registration."),
     row("webhook.servicePort", Kind::Port, Is("443"), Flyte, "The port of that Service."),
     row("webhook.secretName", Kind::Name, Is("flyte-pod-webhook"), Flyte, "The Secret of the certificates, in the namespace of the webhook."),
@@ -114,8 +147,6 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.kubeClientConfig.qps", Kind::Count, Is("100"), Flyte2, "Requests a second to the API server; 0 stands for 5."),
     row("webhook.kubeClientConfig.burst", Kind::Count, Is("25"), Flyte2, "Requests that may exceed `qps` at once; 0 stands for 10."),
     row("webhook.kubeClientConfig.timeout", Kind::Duration, Is("30s"), Flyte2, "How long one request to the API server may take; 0 stands for 30s."),
-    row("webhook.k8sSecretManager.deny", Kind::SecretPatterns, Is(""), Ours,
-        "Secrets that the K8s manager never hands out: `name` or `namespace/name`, `*` for anything. The Secret of the certificates and those of the Secret service are always denied."),
     row("webhook.awsSecretManager.sidecarImage", Kind::Image, Is("docker.io/amazon/aws-secrets-manager-secret-sidecar:v0.1.4"), Flyte, "The image of the fetch container."),
     row("webhook.awsSecretManager.resources", Kind::Resources, Is(STEP), Flyte, "Its resources."),
     row("webhook.gcpSecretManager.sidecarImage", Kind::Image, Is("gcr.io/google.com/cloudsdktool/cloud-sdk:alpine"), Flyte, "The image of the fetch container."),
@@ -126,15 +157,49 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.vaultSecretManager.kvVersion", Kind::Choice(&["1", "2"]), Is("2"), Flyte,
         "The version of the KV engine where the request names none. Deprecated: name it as the group version of the request."),
     row("webhook.vaultSecretManager.annotations", Kind::Annotations, Is("{}"), Flyte, "Annotations for every pod, over those of the manager. Their names keep their case."),
-    row("webhook.embeddedSecretManagerConfig.type", Kind::Choice(&["AWS", "GCP", "Azure", "K8s", "Local"]), Is("K8s"), Flyte2,
-        "The store of the Embedded manager. `Local` is ours: one encrypted file."),
+    row("webhook.embeddedSecretManagerConfig.type", Kind::Choice(STORES), Is("K8s"), Flyte2,
+        "The store of the Embedded manager, where `types` is empty. Ours: `Vault` (HashiCorp Vault, OpenBao), `Http` (anything that speaks our small protocol), `Local` (one encrypted file)."),
+    row("webhook.embeddedSecretManagerConfig.types", Kind::Choices(STORES), Is(""), Ours,
+        "Several stores, in the order they are asked. Empty: `type`."),
+    row("webhook.embeddedSecretManagerConfig.scopes", Kind::Choice(&["Parallel", "Sequential"]), Is("Parallel"), Ours,
+        "Whether the scopes of a secret (project, domain, organization) and the stores are asked all at once, or one after another, as in Flyte, for stores that are paid by the call. The answer is the same."),
+    row("webhook.embeddedSecretManagerConfig.concurrentCalls", Kind::Positive, Is("64"), Ours, "Calls to one store at a time."),
+    row("webhook.embeddedSecretManagerConfig.callTimeout", CALL, Is("10s"), Ours, "How long one call to a store may take."),
+    row("webhook.embeddedSecretManagerConfig.notFoundTtl", Kind::Duration, Is("10s"), Ours, "How long it is remembered that a store does not have a secret; 0 asks every time, as in Flyte."),
+    row("webhook.embeddedSecretManagerConfig.staleIfUnavailable", Kind::DurationIn(Duration::ZERO, YEAR), Is("0s"), Ours,
+        "For how long after it has expired a value may still be served while its store is down or throttled; 0 turns that off."),
     row("webhook.embeddedSecretManagerConfig.awsConfig.region", Kind::Text, Is(""), Flyte2, "The AWS region. Empty: the one of the environment."),
-    row("webhook.embeddedSecretManagerConfig.gcpConfig.project", Kind::Text, Is(""), Flyte2, "The Google Cloud project; needed for `type: GCP`."),
-    row("webhook.embeddedSecretManagerConfig.azureConfig.vaultURI", Kind::HttpsUrl, Is(""), Flyte2, "The URI of the Key Vault; needed for `type: Azure`."),
+    row("webhook.embeddedSecretManagerConfig.awsConfig.endpoint", Kind::Url, Is(""), Ours, "Another address of AWS Secrets Manager, for a private endpoint for example."),
+    row("webhook.embeddedSecretManagerConfig.awsConfig.batch", Kind::Bool, Is("true"), Ours, "Whether many secrets are read by one `BatchGetSecretValue`, where IAM permits it."),
+    row("webhook.embeddedSecretManagerConfig.gcpConfig.project", Kind::Text, Is(""), Flyte2, "The Google Cloud project; needed for `GCP`."),
+    row("webhook.embeddedSecretManagerConfig.gcpConfig.endpoint", Kind::Url, Is(""), Ours, "Another address of Secret Manager."),
+    row("webhook.embeddedSecretManagerConfig.gcpConfig.anonymous", Kind::Bool, Is("false"), Ours, "Whether no credentials are sent, for a test server at `endpoint`."),
+    row("webhook.embeddedSecretManagerConfig.azureConfig.vaultURI", Kind::HttpsUrl, Is(""), Flyte2, "The URI of the Key Vault; needed for `Azure`."),
+    row("webhook.embeddedSecretManagerConfig.azureConfig.caFile", Kind::Path, Is(""), Ours, "A PEM file of CAs to trust besides those of the system. `$VAR` is replaced."),
     row("webhook.embeddedSecretManagerConfig.k8sConfig.namespace", Kind::Name, Is("flyte"), Flyte2, "The namespace of the stored Secrets."),
+    row("webhook.embeddedSecretManagerConfig.k8sConfig.watch", Kind::Bool, Is("true"), Ours, "Whether that namespace is watched, so that a Secret that changes leaves the cache at once. Needs the verbs list and watch."),
     row("webhook.embeddedSecretManagerConfig.k8sConfig.kubeClientConfig.qps", Kind::Count, Unset, Flyte2, "As `webhook.kubeClientConfig.qps`, for this store; not set or 0: that one."),
     row("webhook.embeddedSecretManagerConfig.k8sConfig.kubeClientConfig.burst", Kind::Count, Unset, Flyte2, "As `webhook.kubeClientConfig.burst`, for this store; not set or 0: that one."),
     row("webhook.embeddedSecretManagerConfig.k8sConfig.kubeClientConfig.timeout", Kind::Duration, Unset, Flyte2, "As `webhook.kubeClientConfig.timeout`, for this store; not set or 0: that one."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.address", Kind::Url, Is(""), Ours, "The address of Vault or OpenBao; needed for `Vault`."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.namespace", Kind::Text, Is(""), Ours, "The Vault namespace. Empty: none."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.mount", Kind::NonEmpty("a KV engine is always mounted somewhere"), Is("secret"), Ours, "Where the KV engine is mounted."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.pathPrefix", Kind::Text, Is(""), Ours, "The path below it, in front of the secret's id."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.kvVersion", Kind::Choice(&["1", "2"]), Is("2"), Ours, "The version of the KV engine."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.field", Kind::NonEmpty("a KV secret is a set of named fields"), Is("value"), Ours, "The field that holds the value."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.caFile", Kind::Path, Is(""), Ours, "A PEM file of CAs to trust besides those of the system. `$VAR` is replaced."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.auth.method", Kind::Choice(&["Kubernetes", "JWT", "AppRole", "Token"]), Is("Kubernetes"), Ours, "How the webhook logs in."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.auth.mount", Kind::Text, Is(""), Ours, "Where the method is mounted. Empty: `kubernetes`, `jwt` or `approle`."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.auth.role", Kind::Text, Is(""), Ours, "The role; needed for `Kubernetes` and `JWT`."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.auth.tokenFile", Kind::Path, Is(""), Ours,
+        "The file of the token: needed for `JWT`; empty, it is the one of the pod's ServiceAccount for `Kubernetes` and the variable `VAULT_TOKEN` for `Token`. `$VAR` is replaced."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.auth.roleId", Kind::Text, Is(""), Ours, "The role id; needed for `AppRole`."),
+    row("webhook.embeddedSecretManagerConfig.vaultConfig.auth.secretIdFile", Kind::Path, Is(""), Ours, "The file of the secret id; needed for `AppRole`. `$VAR` is replaced."),
+    row("webhook.embeddedSecretManagerConfig.httpConfig.url", Kind::Url, Is(""), Ours, "The address of a server that speaks our HTTP protocol for stores; needed for `Http`."),
+    row("webhook.embeddedSecretManagerConfig.httpConfig.tokenFile", Kind::Path, Is(""), Ours, "The file of the bearer token. `$VAR` is replaced."),
+    row("webhook.embeddedSecretManagerConfig.httpConfig.clientCert", Kind::Path, Is(""), Ours, "The PEM file of our certificate, for mTLS; with `clientKey`. `$VAR` is replaced."),
+    row("webhook.embeddedSecretManagerConfig.httpConfig.clientKey", Kind::Path, Is(""), Ours, "The PEM file of its private key. `$VAR` is replaced."),
+    row("webhook.embeddedSecretManagerConfig.httpConfig.caFile", Kind::Path, Is(""), Ours, "A PEM file of CAs to trust besides those of the system. `$VAR` is replaced."),
     row("webhook.embeddedSecretManagerConfig.localConfig.file", Kind::Path, Is(""), Ours, "The file of the local store. Empty: the store's own place. `$VAR` is replaced."),
     row("webhook.embeddedSecretManagerConfig.localConfig.keyFile", Kind::Path, Is(""), Ours, "The file with the key of the local store. Empty: the store's own place. `$VAR` is replaced."),
     row("webhook.embeddedSecretManagerConfig.fileMountInitContainer.image", Kind::Image, Is("public.ecr.aws/docker/library/busybox:latest"), Flyte2, "The image of the container that writes files."),
@@ -156,6 +221,12 @@ pub(crate) const KEYS: &[Key] = &[
     row("secret.kubernetes.burst", Kind::Count, Unset, Flyte2, "Requests that may exceed `qps` at once."),
     row("secret.kubernetes.timeout", Kind::Duration, Unset, Flyte2, "How long one request of the Secret service to the API server may take."),
     row("secret.kubernetes.clusterName", Kind::Text, Unset, Flyte2, "The name of the cluster."),
+
+    row("cache.type", Kind::Choice(&["InMemoryFixedSize", "Redis"]), Is("InMemoryFixedSize"), Flyte2,
+        "Where Flyte's components cache. Values of secrets are only ever cached in the memory of this process, whatever stands here."),
+    row("cache.inMemoryFixedSize.size", Kind::Bytes, Is("100M"), Flyte2, "How much memory cached values may take."),
+    row("cache.inMemoryFixedSize.defaultExpiration", Kind::DurationIn(Duration::ZERO, YEAR), Is("5m"), Flyte2,
+        "How long a value is cached, 24h by default in Flyte. 0 turns the cache off; in Flyte it is for ever."),
 
     row("logger.level", Kind::Choice(&["error|panic|fatal|0|1|2", "warn|warning|3", "info|4", "debug|5", "trace|6"]), Is("info"), Flyte,
         "The least severe messages that are logged, by name or by Flyte's number."),
@@ -194,9 +265,9 @@ fn is_below(path: &str, parent: &str) -> bool {
     parts.is_some_and(|(start, rest)| start.eq_ignore_ascii_case(parent) && rest.starts_with('.'))
 }
 
-/// Whether the path lies in the section that is read leniently.
+/// Whether the path lies in a section that is read leniently.
 pub(crate) fn is_lenient(path: &str) -> bool {
-    path.split('.').next().is_some_and(|section| section.eq_ignore_ascii_case(LOGGER))
+    path.split('.').next().is_some_and(|section| SHARED.iter().any(|shared| shared.eq_ignore_ascii_case(section)))
 }
 
 /// How like two names must be for the one to be proposed for the other; `0..=1`.
@@ -232,67 +303,5 @@ fn last(path: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::environment;
-    use crate::kinds;
-    use crate::origin::Source;
-    use std::collections::HashSet;
-
-    #[test]
-    fn every_default_is_a_value_that_its_key_accepts() {
-        for key in KEYS {
-            for profile in [Profile::Flyte1, Profile::Flyte2] {
-                let Some(text) = key.default_text(profile) else { continue };
-                let mut errors = Vec::new();
-                assert!(kinds::read_text(key, text, &Source::Default, &mut errors).is_some(), "{}: {text}", key.path);
-                assert_eq!(errors, [], "{}", key.path);
-            }
-        }
-    }
-
-    #[test]
-    fn no_two_keys_share_a_path_or_a_variable() {
-        let mut names = HashSet::new();
-        for key in KEYS {
-            assert!(SECTIONS.contains(&key.section()), "{}", key.path);
-            for name in environment::names(key) {
-                assert!(names.insert(name.clone()), "{name}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_key_lies_below_another() {
-        for key in KEYS {
-            assert!(matches!(find(key.path), Named::Key(found) if found.path == key.path), "{}", key.path);
-            let parents = key.path.match_indices('.').map(|(end, _)| &key.path[..end]);
-            for parent in parents {
-                assert!(matches!(find(parent), Named::Section(section) if section == parent), "{parent}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_nearest_key_is_the_one_that_was_meant() {
-        let cases = [
-            ("webhook.certDirr", Some("webhook.certDir")),
-            ("webhook.cert-dir", Some("webhook.certDir")),
-            ("WEBHOOK.LISTENPROT", Some("webhook.listenPort")),
-            ("webhook.secretManagersTypes", Some("webhook.secretManagerTypes")),
-            ("webhook.embeddedSecretManager", Some("webhook.embeddedSecretManagerConfig")),
-            (
-                "webhook.embeddedSecretManagerConfig.awsConfig.regin",
-                Some("webhook.embeddedSecretManagerConfig.awsConfig.region"),
-            ),
-            ("webhook.vaultURI", Some("webhook.embeddedSecretManagerConfig.azureConfig.vaultURI")),
-            ("webhook.kvVersion", Some("webhook.vaultSecretManager.kvVersion")),
-            ("secrets.prefix", Some("secrets.env-prefix")),
-            ("webhook.qqq", None),
-            ("webhook.é", None),
-        ];
-        for (path, expected) in cases {
-            assert_eq!(nearest(path), expected, "{path}");
-        }
-    }
-}
+#[path = "keys_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::durations;
 use crate::errors::ConfigError;
+use crate::items::Item;
 use crate::keys::Key;
 use crate::node::{Node, NodeValue};
 use crate::origin::Source;
@@ -30,21 +31,29 @@ pub(crate) enum Kind {
     OptionalName,
     /// An `https://` URL, or nothing.
     HttpsUrl,
+    /// An `https://` or `http://` URL, or nothing.
+    Url,
     Port,
     /// A port, or 0.
     PortOrOff,
     /// A whole number.
     Count,
+    /// A whole number that is not zero.
+    Positive,
+    /// A Kubernetes quantity of bytes.
+    Bytes,
     /// Zero, or from a millisecond to an hour.
     Duration,
+    /// From one duration to another.
+    DurationIn(Duration, Duration),
     /// Whole seconds, as many as the API server waits.
     Seconds,
     /// One of these. `name|alias|alias`: the name stands for its aliases.
     Choice(&'static [&'static str]),
     /// A list of these.
     Choices(&'static [&'static str]),
-    /// A list of patterns for Kubernetes Secrets.
-    SecretPatterns,
+    /// A list of texts.
+    List(Item),
     /// A mapping from names to texts.
     Annotations,
     /// Kubernetes' ResourceRequirements.
@@ -62,6 +71,10 @@ const MAX_TEXT: usize = 4096;
 /// What the API server allows for `timeoutSeconds` of a webhook.
 const WEBHOOK_SECONDS: std::ops::RangeInclusive<u64> = 1..=30;
 const DURATIONS: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// What a `Positive` is at most.
+const MAX_POSITIVE: u32 = 100_000;
+/// What `Bytes` are at most: a tebibyte.
+const MAX_BYTES: u64 = 1 << 40;
 
 impl Kind {
     /// What is accepted, for errors and the reference.
@@ -75,14 +88,21 @@ impl Kind {
             Self::Name => "a Kubernetes name (lower-case letters, digits, `-` and `.`)",
             Self::OptionalName => "a Kubernetes name (lower-case letters, digits, `-` and `.`), or nothing",
             Self::HttpsUrl => "a URL that starts with https:// and has no user, query or fragment",
+            Self::Url => "a URL that starts with https:// or http:// and has no user, query or fragment",
             Self::Port => "a port from 1 to 65535",
             Self::PortOrOff => "a port from 1 to 65535, or 0",
             Self::Count => "a whole number",
+            Self::Positive => return format!("a whole number from 1 to {MAX_POSITIVE}"),
+            Self::Bytes => "a Kubernetes quantity of bytes such as 100M or 64Mi, up to 1Ti",
+            Self::DurationIn(least, most) => {
+                let [least, most] = [least, most].map(|bound| durations::format(*bound));
+                return format!("a duration with a unit, such as 30s, 1m30s or 24h, from {least} to {most}");
+            }
             Self::Duration => "a duration with a unit, such as 30s, 1m30s or 100ms, of at most 1h",
             Self::Seconds => "1 to 30 whole seconds, such as 10 or 10s (the limit is the API server's)",
             Self::Choice(choices) => return one_of(choices),
             Self::Choices(choices) => return format!("a list of {}", names(choices).join(", ")),
-            Self::SecretPatterns => "a list of `name` or `namespace/name`, with `*` for anything",
+            Self::List(item) => item.accepted(),
             Self::Annotations => "a mapping from annotation names to texts",
             Self::Resources => "Kubernetes resources: `limits` and `requests`",
             Self::LabelSelector => "a Kubernetes label selector: `matchLabels` and `matchExpressions`",
@@ -94,6 +114,11 @@ impl Kind {
     /// Whether two members whose names differ in case only are two.
     pub(crate) const fn is_case_sensitive(&self) -> bool {
         matches!(self, Self::Annotations | Self::LabelSelector)
+    }
+
+    /// Whether the value is a list.
+    pub(crate) const fn is_list(&self) -> bool {
+        matches!(self, Self::Choices(_) | Self::List(_))
     }
 
     /// Whether the value has members, which are merged one by one.
@@ -123,9 +148,7 @@ pub(crate) fn read(key: &'static Key, node: &Node, source: &Source, errors: &mut
     }
     let read = match &key.kind {
         Kind::Choices(choices) => list(node, |text| choice(choices, text)),
-        Kind::SecretPatterns => {
-            list(node, |text| patterns::is_secret_pattern(text).then(|| text.to_owned()).ok_or(Refused::Kind))
-        }
+        Kind::List(item) => list(node, |text| item.accepts(text).then(|| text.to_owned()).ok_or(Refused::Kind)),
         _ => match &node.value {
             NodeValue::Scalar(text) => scalar(&key.kind, text).map_err(|refused| vec![(node, refused)]),
             _ => Err(vec![(node, Refused::Kind)]),
@@ -223,13 +246,17 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::Name => when(patterns::is_name(trimmed), trimmed),
         Kind::OptionalName => when(trimmed.is_empty() || patterns::is_name(trimmed), trimmed),
         Kind::HttpsUrl => when(trimmed.is_empty() || patterns::is_https_url(trimmed), trimmed),
+        Kind::Url => when(trimmed.is_empty() || patterns::is_url(trimmed), trimmed),
+        Kind::Bytes => when(patterns::bytes(trimmed).is_some_and(|bytes| bytes <= MAX_BYTES), trimmed),
         Kind::Port => number(trimmed, 1, 65_535),
         Kind::PortOrOff => number(trimmed, 0, 65_535),
         Kind::Count => number(trimmed, 0, 1_000_000),
-        Kind::Duration => duration(trimmed),
+        Kind::Positive => number(trimmed, 1, MAX_POSITIVE),
+        Kind::Duration => duration(trimmed, |duration| duration.is_zero() || DURATIONS.contains(&duration)),
+        Kind::DurationIn(least, most) => duration(trimmed, |duration| (*least..=*most).contains(&duration)),
         Kind::Seconds => seconds(trimmed),
         Kind::Choice(choices) => choice(choices, trimmed).map(Value::Text),
-        Kind::Choices(_) | Kind::SecretPatterns | Kind::Annotations => Err(Refused::Kind),
+        Kind::Choices(_) | Kind::List(_) | Kind::Annotations => Err(Refused::Kind),
         Kind::Resources | Kind::LabelSelector | Kind::Ignored => Err(Refused::Kind),
     }
 }
@@ -248,11 +275,11 @@ fn number(text: &str, least: u32, most: u32) -> Result<Value, Refused> {
     number.filter(|number| (least..=most).contains(number)).map(Value::Integer).ok_or(Refused::Kind)
 }
 
-fn duration(text: &str) -> Result<Value, Refused> {
+fn duration(text: &str, accepted: impl Fn(Duration) -> bool) -> Result<Value, Refused> {
     // A bare number is nanoseconds in Flyte: whoever wrote `30` meant something else.
     if let Ok(nanoseconds) = text.parse::<u64>() {
         let duration = Duration::from_nanos(nanoseconds);
-        return if duration.is_zero() || DURATIONS.contains(&duration) {
+        return if accepted(duration) {
             Ok(Value::Duration(duration))
         } else {
             Err(Refused::Because(format!(
@@ -260,7 +287,7 @@ fn duration(text: &str) -> Result<Value, Refused> {
             )))
         };
     }
-    let duration = durations::parse(text).filter(|duration| duration.is_zero() || DURATIONS.contains(duration));
+    let duration = durations::parse(text).filter(|duration| accepted(*duration));
     duration.map(Value::Duration).ok_or(Refused::Kind)
 }
 

@@ -10,7 +10,9 @@ mod errors;
 mod expand;
 mod files;
 mod flags;
+mod getter;
 mod inputs;
+mod items;
 mod keys;
 mod kinds;
 mod node;
@@ -20,8 +22,10 @@ mod reference;
 mod resolve;
 mod sections;
 mod settings;
+mod stores;
 mod structures;
 mod typed;
+mod typed_stores;
 mod values;
 mod yaml;
 
@@ -31,8 +35,12 @@ pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;
 pub use settings::{
-    Config, Effective, KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, StoreSettings, StoreType,
-    WebhookSettings,
+    Config, Effective, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, Loaded, LogFormat,
+    LogLevel, LogSettings, MirrorSettings, WebhookSettings,
+};
+pub use stores::{
+    AwsStoreSettings, AzureStoreSettings, CacheSettings, GcpStoreSettings, HttpStoreSettings, K8sStoreSettings,
+    LocalStoreSettings, Scopes, StoreSettings, StoreType, StoresSettings, VaultAuth, VaultStoreSettings,
 };
 
 /// Reads the configuration.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use flyte_secrets_core::Profile;
 
 use crate::keys::{KEYS, Key, Preset, SECTIONS, Since};
-use crate::kinds::Kind;
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -30,8 +29,8 @@ as YAML in one line: `--webhook.namespaceSelector='{matchLabels: {flyte: \"yes\"
 it were not set, and unknown variables are ignored.
 
 The sections of other Flyte components in the same files are ignored. An unknown key in a section below is an
-error that names the file, the line and the nearest known key; only `logger` may hold keys of others. All errors
-are reported at once.
+error that names the file, the line and the nearest known key; only `cache` and `logger` may hold keys of others.
+All errors are reported at once.
 
 `POD_NAMESPACE` and `POD_NAME` tell the webhook its own namespace and pod.
 
@@ -69,7 +68,7 @@ fn row(text: &mut String, key: &Key) {
 fn default(key: &Key) -> String {
     let one = |profile| match key.default_text(profile) {
         None => "not set".to_owned(),
-        Some("") if matches!(key.kind, Kind::Choices(_) | Kind::SecretPatterns) => "`[]`".to_owned(),
+        Some("") if key.kind.is_list() => "`[]`".to_owned(),
         Some("") => "empty".to_owned(),
         Some(text) => format!("`{text}`"),
     };

@@ -29,7 +29,7 @@ pub(crate) fn resolve(files: &[File], inputs: &Inputs, errors: Vec<ConfigError>)
     let profile = profile(&assignments, inputs.implied_profile);
     let mut values = layered(profile, inputs.implied_profile, assignments);
     settle(profile, &inputs.environment, &mut values, &mut warnings);
-    typed::check(&values, &mut errors);
+    typed::check(&values, &inputs.environment, &mut errors);
     if !errors.is_empty() {
         let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
         return Err(ConfigErrors::new(errors, &names));

@@ -7,6 +7,7 @@ use flyte_secrets_core::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::origin::Origin;
+use crate::stores::StoresSettings;
 
 /// What [`load`](crate::load) returns.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +38,10 @@ pub struct Config {
     pub injection: Settings,
     /// The server, its certificates and its registration.
     pub webhook: WebhookSettings,
-    /// The store of the Embedded manager.
-    pub store: StoreSettings,
+    /// The stores of the Embedded manager.
+    pub stores: StoresSettings,
+    /// How long mirrors stay (`webhook.delivery: SecretRef`).
+    pub mirrors: MirrorSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -54,6 +57,8 @@ pub struct WebhookSettings {
     pub listen_port: u16,
     /// `cacheInvalidationPort`; `None` turns it off.
     pub cache_invalidation_port: Option<u16>,
+    /// `invalidation`: who may use that port, and how often.
+    pub invalidation: InvalidationSettings,
     /// `serviceName`: the Service, and the MutatingWebhookConfiguration.
     pub service_name: String,
     /// `secretName`: the Secret of the certificates.
@@ -80,6 +85,37 @@ pub struct WebhookSettings {
     pub pod_name: Option<String>,
 }
 
+/// `webhook.invalidation`: who may have cached values dropped, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidationSettings {
+    /// `authentication`.
+    pub authentication: InvalidationAuthentication,
+    /// `allowedServiceAccounts`, as `namespace/name`; empty: every ServiceAccount. Empty without authentication.
+    pub allowed_service_accounts: Vec<String>,
+    /// `perIdPerMinute`: how many times a minute one secret is dropped; 1 to 100,000.
+    pub per_id_per_minute: u32,
+    /// `perMinute`: how many times a minute all secrets together are; 1 to 100,000.
+    pub per_minute: u32,
+}
+
+/// How a caller of `POST /invalidate-secret` shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InvalidationAuthentication {
+    /// Not at all, as in Flyte.
+    None,
+    /// With the token of a ServiceAccount.
+    TokenReview,
+}
+
+/// How long mirrored Secrets stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MirrorSettings {
+    /// `webhook.mirrorRetention`: how long one that no pod needs is kept; a second to a year.
+    pub retention: Duration,
+    /// `webhook.mirrorGrace`: how long it then waits for its removal; a second to a year.
+    pub grace: Duration,
+}
+
 /// Limits for a client of the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KubeClientSettings {
@@ -89,44 +125,6 @@ pub struct KubeClientSettings {
     pub burst: u32,
     /// How long one request may take: a millisecond to an hour.
     pub timeout: Duration,
-}
-
-/// Where the Embedded manager finds values (`webhook.embeddedSecretManagerConfig`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreSettings {
-    /// `type`.
-    pub store_type: StoreType,
-    /// `awsConfig.region`; `None` leaves it to the environment.
-    pub aws_region: Option<String>,
-    /// `gcpConfig.project`; set where the Embedded manager is asked and `type` is `GCP`.
-    pub gcp_project: Option<String>,
-    /// `azureConfig.vaultURI`; set where the Embedded manager is asked and `type` is `Azure`.
-    pub azure_vault_uri: Option<String>,
-    /// `k8sConfig.namespace`.
-    pub k8s_namespace: String,
-    /// `k8sConfig.kubeClientConfig`; what it does not set is that of [`WebhookSettings::kube_client`].
-    pub k8s_kube_client: KubeClientSettings,
-    /// `localConfig.file`; `None` is the store's own place.
-    pub local_file: Option<PathBuf>,
-    /// `localConfig.keyFile`; `None` is the store's own place.
-    pub local_key_file: Option<PathBuf>,
-}
-
-/// The kinds of stores (`webhook.embeddedSecretManagerConfig.type`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StoreType {
-    /// AWS Secrets Manager.
-    #[serde(rename = "AWS")]
-    Aws,
-    /// GCP Secret Manager.
-    #[serde(rename = "GCP")]
-    Gcp,
-    /// Azure Key Vault.
-    Azure,
-    /// Kubernetes Secrets of one namespace.
-    K8s,
-    /// One encrypted file.
-    Local,
 }
 
 /// `logger`, Flyte's section for the logs of every component.

@@ -1,22 +1,25 @@
 //! From resolved values to settings, and what values must have to do with each other.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use flyte_secrets_core::settings::{
     AccessSettings, EmbeddedSettings, FetchContainerSettings, GlobalSettings, ProtectedSecrets, SecretManagerType,
     Settings, VaultSettings,
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
 
+use crate::durations;
 use crate::environment::variable;
 use crate::errors::ConfigError;
+use crate::getter::{Getter, named};
 use crate::keys::Key;
 use crate::origin::Origin;
-use crate::settings::{Config, KubeClientSettings, LogSettings, StoreSettings, WebhookSettings};
-use crate::values::{Value, nested};
+use crate::settings::{
+    Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings, MirrorSettings,
+    WebhookSettings,
+};
+use crate::typed_stores;
+use crate::values::Value;
 
 /// A key with its final value.
 #[derive(Debug)]
@@ -39,20 +42,30 @@ const DEFAULT_CLIENT: KubeClientSettings = KubeClientSettings { qps: 5, burst: 1
 const EMBEDDED: &str = "webhook.embeddedSecretManagerConfig";
 
 /// Checks what values have to do with each other.
-pub(crate) fn check(values: &Values, errors: &mut Vec<ConfigError>) {
+pub(crate) fn check(values: &Values, environment: &[(String, String)], errors: &mut Vec<ConfigError>) {
     let values = Getter(values);
     check_ports(values, errors);
+    check_access(values, errors);
     if managers(values).contains(&SecretManagerType::Embedded) {
-        let kind = format!("{EMBEDDED}.type");
-        let needed = match values.text(&kind).as_str() {
-            "GCP" => "gcpConfig.project",
-            "Azure" => "azureConfig.vaultURI",
-            _ => return,
-        };
-        let needed = format!("{EMBEDDED}.{needed}");
-        if values.text(&needed).is_empty() {
-            let message = format!("needed where {kind} is {}", values.text(&kind));
-            errors.push(ConfigError::new(values.origin(&kind), needed, message));
+        typed_stores::check(values, environment, errors);
+    }
+    let allowed = "webhook.invalidation.allowedServiceAccounts";
+    let authentication = "webhook.invalidation.authentication";
+    if values.text(authentication) == "None" && !values.list(allowed).is_empty() {
+        let message = format!("nobody is checked; add `{authentication}: TokenReview`");
+        errors.push(ConfigError::new(values.origin(allowed), allowed, message));
+    }
+}
+
+/// A policy that no pod could satisfy is a mistake.
+fn check_access(values: Getter<'_>, errors: &mut Vec<ConfigError>) {
+    if values.text("webhook.accessPolicy.mode") == "Off" {
+        return;
+    }
+    for path in ["webhook.accessPolicy.organizations", "webhook.accessPolicy.namespaces"] {
+        if values.list(path).is_empty() {
+            let message = "empty, so that no pod could be served; name one, or set webhook.accessPolicy.mode: Off";
+            errors.push(ConfigError::new(values.origin(path), path, message));
         }
     }
 }
@@ -75,15 +88,20 @@ fn check_ports(values: Getter<'_>, errors: &mut Vec<ConfigError>) {
 pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings: &mut Vec<String>) -> Config {
     let values = Getter(values);
     let pod_namespace = variable(environment, "POD_NAMESPACE").map(str::to_owned);
-    let kube_client = kube_client(values, "webhook.kubeClientConfig", DEFAULT_CLIENT);
+    let kube_client = values.kube_client("webhook.kubeClientConfig", DEFAULT_CLIENT);
     let timeout = "webhook.kubeClientConfig.timeout";
     if values.duration(timeout) == Some(Duration::ZERO) {
         let (origin, used) = (values.origin(timeout), kube_client.timeout.as_secs());
         warnings.push(format!("{origin}: {timeout}: 0, no limit, is not offered; {used}s is used"));
     }
+    let asked = managers(values).contains(&SecretManagerType::Embedded);
+    let stores = typed_stores::settings(values, asked, kube_client);
+    typed_stores::warn(values, &stores, warnings);
+    let mirrors = mirrors(values, warnings);
     Config {
         injection: injection(values, pod_namespace.as_deref()),
-        store: store(values, kube_client),
+        stores,
+        mirrors,
         webhook: webhook(values, kube_client, pod_namespace, variable(environment, "POD_NAME").map(str::to_owned)),
         log: LogSettings { level: values.named("logger.level"), format: values.named("logger.formatter.type") },
     }
@@ -118,7 +136,13 @@ fn injection(values: Getter<'_>, pod_namespace: Option<&str>) -> Settings {
         },
         protected: protected(values, pod_namespace),
         delivery: values.named("webhook.delivery"),
-        access: AccessSettings::default(),
+        access: AccessSettings {
+            mode: values.named("webhook.accessPolicy.mode"),
+            organizations: values.list("webhook.accessPolicy.organizations"),
+            domains: values.list("webhook.accessPolicy.domains"),
+            namespaces: values.list("webhook.accessPolicy.namespaces"),
+            trusted_creators: values.list("webhook.accessPolicy.trustedCreators"),
+        },
         on_unserved: values.named("webhook.onUnserved"),
         on_manager_failure: values.named("webhook.onManagerFailure"),
         on_collision: values.named("webhook.onCollision"),
@@ -145,7 +169,7 @@ fn protected(values: Getter<'_>, pod_namespace: Option<&str>) -> ProtectedSecret
     let mut store_namespaces = vec![values.text(&format!("{EMBEDDED}.k8sConfig.namespace"))];
     store_namespaces.extend(values.optional_text("secret.kubernetes.namespace"));
     store_namespaces.dedup();
-    ProtectedSecrets { own, store_namespaces, deny: values.list("webhook.k8sSecretManager.deny") }
+    ProtectedSecrets { own, store_namespaces, deny: values.list("webhook.accessPolicy.denySecrets") }
 }
 
 fn webhook(
@@ -160,6 +184,12 @@ fn webhook(
         local_cert: values.bool("webhook.localCert"),
         listen_port: values.port("webhook.listenPort"),
         cache_invalidation_port: Some(values.port("webhook.cacheInvalidationPort")).filter(|port| *port != 0),
+        invalidation: InvalidationSettings {
+            authentication: values.named::<InvalidationAuthentication>("webhook.invalidation.authentication"),
+            allowed_service_accounts: values.list("webhook.invalidation.allowedServiceAccounts"),
+            per_id_per_minute: values.count("webhook.invalidation.perIdPerMinute"),
+            per_minute: values.count("webhook.invalidation.perMinute"),
+        },
         service_name: values.text("webhook.serviceName"),
         secret_name: values.text("webhook.secretName"),
         service_port: values.port("webhook.servicePort"),
@@ -175,88 +205,27 @@ fn webhook(
     }
 }
 
-fn store(values: Getter<'_>, kube_client: KubeClientSettings) -> StoreSettings {
-    let at = |name: &str| format!("{EMBEDDED}.{name}");
-    StoreSettings {
-        store_type: values.named(&at("type")),
-        aws_region: values.optional_text(&at("awsConfig.region")),
-        gcp_project: values.optional_text(&at("gcpConfig.project")),
-        azure_vault_uri: values.optional_text(&at("azureConfig.vaultURI")),
-        k8s_namespace: values.text(&at("k8sConfig.namespace")),
-        k8s_kube_client: self::kube_client(values, &at("k8sConfig.kubeClientConfig"), kube_client),
-        local_file: values.optional_text(&at("localConfig.file")).map(PathBuf::from),
-        local_key_file: values.optional_text(&at("localConfig.keyFile")).map(PathBuf::from),
-    }
-}
-
-/// The limits at `path`; `otherwise` for each that is 0 or not set.
-fn kube_client(values: Getter<'_>, path: &str, otherwise: KubeClientSettings) -> KubeClientSettings {
-    let number = |name: &str| values.integer(&format!("{path}.{name}")).filter(|number| *number != 0);
-    let timeout = values.duration(&format!("{path}.timeout")).filter(|timeout| !timeout.is_zero());
-    KubeClientSettings {
-        qps: number("qps").unwrap_or(otherwise.qps),
-        burst: number("burst").unwrap_or(otherwise.burst),
-        timeout: timeout.unwrap_or(otherwise.timeout),
-    }
-}
-
-/// The variant of a name that a `Choice` accepted.
-fn named<T: DeserializeOwned>(name: &str) -> T {
-    serde_json::from_value(Json::from(name)).expect("the names in the table of keys are those of the types")
-}
-
-/// Reads values by path and kind. A path that is not in the table, or of another kind, reads as not
-/// set: the tests hold every setting against its default.
-#[derive(Clone, Copy)]
-struct Getter<'a>(&'a Values);
-
-impl Getter<'_> {
-    fn value(&self, path: &str) -> Option<&Value> {
-        self.0.get(path).and_then(|resolved| resolved.value.as_ref())
-    }
-
-    fn origin(&self, path: &str) -> Origin {
-        self.0.get(path).map_or(Origin::Default, |resolved| resolved.origin.clone())
-    }
-
-    fn text(&self, path: &str) -> String {
-        self.optional_text(path).unwrap_or_default()
-    }
-
-    /// `None` where it is empty.
-    fn optional_text(&self, path: &str) -> Option<String> {
-        match self.value(path) {
-            Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
-            _ => None,
+/// How long mirrors stay. Too short a time is for tests, so it is a warning.
+fn mirrors(values: Getter<'_>, warnings: &mut Vec<String>) -> MirrorSettings {
+    const SHORT: [(&str, Duration, &str); 2] = [
+        (
+            "webhook.mirrorRetention",
+            Duration::from_secs(600),
+            "mirrors are removed and written again between one pod and the next",
+        ),
+        (
+            "webhook.mirrorGrace",
+            Duration::from_secs(60),
+            "an API server may still store a pod whose mirror is gone by then",
+        ),
+    ];
+    let [retention, grace] = SHORT.map(|(path, least, consequence)| {
+        let duration = values.duration(path).unwrap_or(least);
+        if duration < least {
+            let least = durations::format(least);
+            warnings.push(format!("{}: {path}: shorter than {least}: {consequence}", values.origin(path)));
         }
-    }
-
-    fn bool(&self, path: &str) -> bool {
-        matches!(self.value(path), Some(Value::Bool(true)))
-    }
-
-    fn integer(&self, path: &str) -> Option<u32> {
-        if let Some(Value::Integer(number)) = self.value(path) { Some(*number) } else { None }
-    }
-
-    fn port(&self, path: &str) -> u16 {
-        let port = self.integer(path).unwrap_or_default();
-        u16::try_from(port).expect("ports are read as at most 65535")
-    }
-
-    fn duration(&self, path: &str) -> Option<Duration> {
-        if let Some(Value::Duration(duration)) = self.value(path) { Some(*duration) } else { None }
-    }
-
-    fn list(&self, path: &str) -> Vec<String> {
-        if let Some(Value::List(list)) = self.value(path) { list.clone() } else { Vec::new() }
-    }
-
-    fn structure(&self, path: &str) -> Json {
-        if let Some(Value::Members(members)) = self.value(path) { nested(members) } else { nested(&[]) }
-    }
-
-    fn named<T: DeserializeOwned>(&self, path: &str) -> T {
-        named(&self.text(path))
-    }
+        duration
+    });
+    MirrorSettings { retention, grace }
 }

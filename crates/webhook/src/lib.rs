@@ -1,10 +1,11 @@
 //! The admission webhook: reviews in, patches out.
 //!
 //! [`review`] reads an AdmissionReview and writes its answer, [`admission`] decides about the pod in it, [`server`] brings the
-//! bytes over TLS. [`certificates`] and [`registration`] see to it that the API server calls, [`metrics`] that one sees it.
+//! bytes over TLS, [`invalidation`] takes word of secrets that changed. [`certificates`] and [`registration`] see to it that the API server calls, [`metrics`] that one sees it.
 
 pub mod admission;
 pub mod certificates;
+pub mod invalidation;
 pub mod kubernetes;
 pub mod metrics;
 pub mod registration;

@@ -3,6 +3,9 @@
 //! Every label has a fixed set of values, and every series of the hot path is made beforehand: an admission costs a few
 //! atomic additions. Names of pods, secrets or namespaces are no labels.
 
+mod guard;
+mod stores;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +22,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::server::Outcome;
+use guard::GuardSeries;
+use stores::StoreSeries;
 
 /// The content type of [`Metrics::text`], as OpenMetrics 1.0 defines it.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,6 +55,8 @@ struct Inner {
     rejected: Family<Labels<1>, Counter>,
     handshake_failures: Family<Labels<1>, Counter>,
     certificate_expiry: Gauge<f64, AtomicU64>,
+    stores: StoreSeries,
+    guard: GuardSeries,
 }
 
 /// The webhook's metrics; clones count into the same series.
@@ -76,10 +83,14 @@ impl Metrics {
             rejected: Family::default(),
             handshake_failures: Family::default(),
             certificate_expiry: Gauge::default(),
+            stores: StoreSeries::default(),
+            guard: GuardSeries::default(),
         };
         let metrics = Self { inner: Arc::new(inner) };
         metrics.register_admissions(admissions, durations);
         metrics.register_server();
+        metrics.inner.stores.register(&metrics);
+        metrics.inner.guard.register(&metrics);
         // No number, rather than 1970: an alert on an expired certificate has to wait until there is one.
         metrics.inner.certificate_expiry.set(f64::NAN);
         metrics
@@ -92,12 +103,7 @@ impl Metrics {
             "Admissions by outcome and by each manager that served a request of the pod",
             admissions,
         );
-        inner.registry().register_with_unit(
-            format!("{}admission_duration", inner.prefix),
-            "Time from the arrival of a review to its answer",
-            Unit::Seconds,
-            durations,
-        );
+        self.register_seconds("admission_duration", "Time from the arrival of a review to its answer", durations);
         self.register("admissions_in_flight", "Reviews being answered now", inner.in_flight.clone());
         self.register("admission_panics", "Reviews that ended in a panic", inner.panics.clone());
         self.register(
@@ -115,10 +121,9 @@ impl Metrics {
             "Connections that ended in the TLS handshake; `refused` is a client that does not trust the certificate",
             inner.handshake_failures.clone(),
         );
-        inner.registry().register_with_unit(
-            format!("{}certificate_expiry_timestamp", inner.prefix),
+        self.register_seconds(
+            "certificate_expiry_timestamp",
             "When the serving certificate expires, in seconds since 1970",
-            Unit::Seconds,
             inner.certificate_expiry.clone(),
         );
         self.register("build", "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -127,6 +132,12 @@ impl Metrics {
     /// Adds a metric of another part of the program; `name` without the prefix and without `_total`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.inner.registry().register(format!("{}{name}", self.inner.prefix), help, metric);
+    }
+
+    /// Adds a metric in seconds; `name` without the prefix and without `_seconds`.
+    fn register_seconds(&self, name: &str, help: &str, metric: impl Metric) {
+        let name = format!("{}{name}", self.inner.prefix);
+        self.inner.registry().register_with_unit(name, help, Unit::Seconds, metric);
     }
 
     /// Counts one admission. `managers` are those that served a request of the pod; each counts once, so a pod that two
@@ -243,81 +254,4 @@ impl Drop for InFlight {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(metrics: &Metrics, part: &str) -> Vec<String> {
-        metrics.text().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn a_prefix_keeps_what_prometheus_allows_and_ends_a_scope() {
-        let table = [
-            ("flyte:", "flyte:"),
-            ("flyte", "flyte:"),
-            ("flyte_", "flyte_"),
-            ("my-flyte:", "my_flyte:"),
-            ("a.b/c d", "a_b_c_d:"),
-            ("9lives:", "_9lives:"),
-            ("flÿte:", "fl_te:"),
-            ("", ""),
-        ];
-        for (configured, expected) in table {
-            assert_eq!(name_prefix(configured), expected, "{configured:?}");
-        }
-    }
-
-    #[test]
-    fn an_admission_counts_once_for_each_of_its_managers() {
-        let metrics = Metrics::new("flyte:");
-        metrics.admission(Outcome::Patched, &["K8s", "Embedded", "K8s"], Duration::from_millis(2));
-        let counted: Vec<String> =
-            lines(&metrics, "admissions_total{").into_iter().filter(|line| !line.ends_with(" 0")).collect();
-        assert_eq!(counted.len(), 2, "{counted:?}");
-        for manager in ["K8s", "Embedded"] {
-            let line = format!(r#"flyte:admissions_total{{outcome="patched",manager="{manager}"}} 1"#);
-            assert!(counted.contains(&line), "{counted:?}");
-        }
-        assert_eq!(
-            lines(&metrics, "admission_duration_seconds_count{outcome=\"patched\""),
-            [r#"flyte:admission_duration_seconds_count{outcome="patched"} 1"#]
-        );
-    }
-
-    #[test]
-    fn an_unknown_manager_makes_no_label_of_its_own() {
-        let metrics = Metrics::new("");
-        metrics.admission(Outcome::Patched, &["something-odd"], Duration::ZERO);
-        assert!(lines(&metrics, "something-odd").is_empty());
-        assert_eq!(
-            lines(&metrics, r#"outcome="patched",manager="custom""#),
-            [r#"admissions_total{outcome="patched",manager="custom"} 1"#]
-        );
-    }
-
-    #[test]
-    fn the_expiry_of_a_certificate_is_no_number_until_it_is_known() {
-        let metrics = Metrics::new("flyte:");
-        let sample = "\nflyte:certificate_expiry_timestamp_seconds ";
-        assert!(metrics.text().contains(&format!("{sample}NaN\n")));
-        metrics.certificate_expires(1_800_000_000);
-        assert!(metrics.text().contains(&format!("{sample}1800000000.0\n")));
-    }
-
-    #[test]
-    fn the_version_is_there() {
-        assert_eq!(
-            lines(&Metrics::new("flyte:"), "flyte:build_info{"),
-            [format!("flyte:build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))]
-        );
-    }
-
-    #[test]
-    fn others_register_under_the_same_prefix() {
-        let metrics = Metrics::new("flyte:");
-        let counter = Counter::<u64, AtomicU64>::default();
-        metrics.register("cache_hits", "Values found in the cache", counter.clone());
-        counter.inc();
-        assert_eq!(lines(&metrics, "flyte:cache_hits_total"), ["flyte:cache_hits_total 1"]);
-    }
-}
+mod tests;

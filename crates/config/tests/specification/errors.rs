@@ -181,7 +181,7 @@ fn errors_have_a_form_for_machines() {
             {"from": "environment", "variable": "WEBHOOK_LISTENPORT", "key": "webhook.listenPort",
              "message": "expected a port from 1 to 65535, got `x`"},
             {"from": "flag", "flag": "webhook.delivery", "key": "webhook.delivery",
-             "message": "expected PodSpec, got `x`"},
+             "message": "expected one of SecretRef, PodSpec, got `x`"},
         ])
     );
 }

@@ -1,16 +1,29 @@
 //! Which layer wins, and how layers merge.
 
 use flyte_secrets_config::{Inputs, Origin, load};
-use flyte_secrets_core::settings::{Profile, SecretManagerType, Settings};
+use flyte_secrets_core::settings::{AccessMode, AccessSettings, Delivery, Profile, SecretManagerType, Settings};
 use serde_json::json;
 
 use crate::support::{errors_of, file_name_only, load_files, load_one, load_with, pairs, with_environment, with_flags};
 
+/// The injectors' own defaults, with what only a configuration can know.
+fn defaults(profile: Profile, namespaces: &[&str]) -> Settings {
+    let mut settings = Settings::defaults(profile);
+    settings.protected.store_namespaces = vec!["flyte".to_owned()];
+    settings.delivery = Delivery::SecretRef;
+    settings.access = AccessSettings {
+        mode: AccessMode::Enforce,
+        organizations: vec!["flyte".to_owned()],
+        namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
+        ..AccessSettings::default()
+    };
+    settings
+}
+
 #[test]
 fn nothing_given_is_the_defaults_of_flyte_2() {
     let loaded = load(&Inputs::default()).unwrap();
-    let mut expected = Settings::defaults(Profile::Flyte2);
-    expected.protected.store_namespaces = vec!["flyte".to_owned()];
+    let expected = defaults(Profile::Flyte2, &["{project}-{domain}", "flyte"]);
     assert_eq!(loaded.config.injection, expected);
     assert_eq!(loaded.warnings, [""; 0]);
     assert!(loaded.effective.iter().all(|row| row.origin == Origin::Default));
@@ -18,8 +31,7 @@ fn nothing_given_is_the_defaults_of_flyte_2() {
 
 #[test]
 fn the_profile_flyte1_has_its_own_defaults() {
-    let mut expected = Settings::defaults(Profile::Flyte1);
-    expected.protected.store_namespaces = vec!["flyte".to_owned()];
+    let expected = defaults(Profile::Flyte1, &["{project}-{domain}"]);
     let configured = load_one("webhook: {profile: Flyte1}").unwrap();
     assert_eq!(configured.config.injection, expected);
     let implied = load(&Inputs { implied_profile: Some(Profile::Flyte1), ..Inputs::default() }).unwrap();
@@ -128,7 +140,7 @@ fn keys_are_matched_without_regard_to_case() {
 fn a_key_may_be_written_with_dots() {
     let loaded = load_one("webhook.listenPort: 1\nwebhook: {embeddedSecretManagerConfig.type: AWS}").unwrap();
     assert_eq!(loaded.config.webhook.listen_port, 1);
-    assert_eq!(loaded.config.store.store_type, flyte_secrets_config::StoreType::Aws);
+    assert_eq!(loaded.config.stores.stores[0].store_type(), flyte_secrets_config::StoreType::Aws);
 }
 
 #[test]
@@ -166,7 +178,7 @@ fn lists_and_mappings_are_given_in_one_line() {
             ("webhook.namespaceSelector", "{matchLabels: {flyte: yes}}"),
             ("webhook.vaultSecretManager.annotations", r#"{"a/b": "c"}"#),
             ("webhook.gcpSecretManager", "{sidecarImage: img}"),
-            ("webhook.k8sSecretManager.deny", "db-*,kube-system/*"),
+            ("webhook.accessPolicy.denySecrets", "db-*,kube-system/*"),
         ]),
         ..Inputs::default()
     };

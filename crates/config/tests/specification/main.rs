@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod errors;
 mod layers;
 mod properties;
 mod samples;
+mod stores;
 mod support;
 mod values;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flyte_secrets_config::{Inputs, LogLevel, StoreType, load, reference};
+use flyte_secrets_config::{Inputs, LogLevel, StoreSettings, load, reference};
 use flyte_secrets_core::settings::{KvVersion, Profile, SecretManagerType};
 use serde_json::json;
 
@@ -56,9 +56,8 @@ fn the_file_of_a_flyte_2_installation_loads() {
             {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "flyte"]}
         ]}))
     );
-    assert_eq!(config.store.store_type, StoreType::Gcp);
-    assert_eq!(config.store.gcp_project.as_deref(), Some("my-project"));
-    assert_eq!((config.store.k8s_kube_client.qps, config.store.k8s_kube_client.burst), (50, 25));
+    let [StoreSettings::Gcp(gcp)] = &config.stores.stores[..] else { panic!("{:?}", config.stores) };
+    assert_eq!((gcp.project.as_str(), &gcp.endpoint, gcp.anonymous), ("my-project", &None, false));
     assert_eq!(config.injection.protected.store_namespaces, ["flyte", "flyte-secrets"]);
     assert!(config.injection.embedded.image_pull_secrets);
     assert_eq!(

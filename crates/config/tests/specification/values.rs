@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyte_secrets_config::{Inputs, LogFormat, LogLevel, StoreType, load};
+use flyte_secrets_config::{Inputs, LogFormat, LogLevel, StoreSettings, StoreType, load};
 use flyte_secrets_core::settings::{
     InitContainerPlacement, KvVersion, OnCollision, OnManagerFailure, OnUnserved, SecretManagerType,
 };
@@ -30,8 +30,11 @@ fn every_choice_of_every_key_makes_a_setting() {
     let choices = [
         ("webhook.profile", "flyte1 flyte2"),
         ("webhook.secretManagerType", "Global K8s AWS GCP Azure Vault Embedded"),
-        ("webhook.delivery", "PodSpec"),
-        ("webhook.accessPolicy.mode", "Off"),
+        ("webhook.delivery", "SecretRef PodSpec"),
+        ("webhook.accessPolicy.mode", "Enforce Audit Off"),
+        ("webhook.invalidation.authentication", "None TokenReview"),
+        ("webhook.embeddedSecretManagerConfig.scopes", "Parallel Sequential"),
+        ("cache.type", "InMemoryFixedSize Redis"),
         ("webhook.onUnserved", "Refuse Admit"),
         ("webhook.onManagerFailure", "Refuse Next"),
         ("webhook.onCollision", "Warn Refuse"),
@@ -71,9 +74,7 @@ logger: {level: 3, formatter: {type: text}}",
     assert_eq!(config.injection.on_collision, OnCollision::Refuse);
     assert_eq!(config.injection.init_container_placement, InitContainerPlacement::Last);
     assert_eq!(config.injection.vault.kv_version, KvVersion::V1);
-    assert_eq!(config.store.store_type, StoreType::Local);
-    assert_eq!(config.store.local_file.unwrap().to_str(), Some("/s.age"));
-    assert_eq!(config.store.local_key_file.unwrap().to_str(), Some("/k"));
+    assert_eq!(config.stores.stores[0].store_type(), StoreType::Local);
     assert_eq!((config.log.level, config.log.format), (LogLevel::Warn, LogFormat::Text));
 }
 
@@ -94,11 +95,6 @@ fn the_defaults_of_the_server_are_those_of_flyte() {
     assert_eq!((webhook.kube_client.qps, webhook.kube_client.burst), (100, 25));
     assert_eq!(webhook.kube_client.timeout, Duration::from_secs(30));
     assert_eq!((webhook.pod_namespace, webhook.pod_name), (None, None));
-    assert_eq!(config.store.store_type, StoreType::K8s);
-    assert_eq!(config.store.k8s_namespace, "flyte");
-    assert_eq!(config.store.k8s_kube_client, webhook.kube_client);
-    assert_eq!((config.store.aws_region, config.store.gcp_project, config.store.azure_vault_uri), (None, None, None));
-    assert_eq!((config.store.local_file, config.store.local_key_file), (None, None));
     assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Json));
 }
 
@@ -120,8 +116,9 @@ fn settings_of_the_server_are_taken() {
     assert_eq!(config.webhook.cache_invalidation_port, None);
     assert_eq!(config.webhook.url.as_deref(), Some("https://laptop:9443/mutate"));
     assert_eq!((config.webhook.kube_client.qps, config.webhook.kube_client.burst), (5, 10));
-    assert_eq!((config.store.k8s_kube_client.qps, config.store.k8s_kube_client.burst), (5, 7));
-    assert_eq!(config.store.k8s_kube_client.timeout, Duration::from_secs(5));
+    let [StoreSettings::K8s(k8s)] = &config.stores.stores[..] else { panic!("{:?}", config.stores) };
+    assert_eq!((k8s.namespace.as_str(), k8s.kube_client.qps, k8s.kube_client.burst), ("vault", 5, 7));
+    assert_eq!(k8s.kube_client.timeout, Duration::from_secs(5));
     assert_eq!(config.injection.protected.store_namespaces, ["vault"]);
 }
 
@@ -177,7 +174,25 @@ fn wrong_values_are_refused() {
         ("webhook.vaultSecretManager.kvVersion", "3"),
         ("webhook.vaultSecretManager.annotations", "{a b: c}"),
         ("webhook.vaultSecretManager.annotations", "{a: [c]}"),
-        ("webhook.k8sSecretManager.deny", "A/b/c"),
+        ("webhook.accessPolicy.denySecrets", "A/b/c"),
+        ("webhook.accessPolicy.mode", "On"),
+        ("webhook.accessPolicy.organizations", "a b"),
+        ("webhook.accessPolicy.namespaces", "{project}-{team}"),
+        ("webhook.accessPolicy.namespaces", "Flyte"),
+        ("webhook.accessPolicy.trustedCreators", "a,,b"),
+        ("webhook.mirrorRetention", "0"),
+        ("webhook.mirrorRetention", "500ms"),
+        ("webhook.mirrorGrace", "9000h"),
+        ("webhook.invalidation.perMinute", "0"),
+        ("webhook.invalidation.allowedServiceAccounts", "flyte"),
+        ("webhook.embeddedSecretManagerConfig.types", "K8s,Consul"),
+        ("webhook.embeddedSecretManagerConfig.concurrentCalls", "0"),
+        ("webhook.embeddedSecretManagerConfig.callTimeout", "0s"),
+        ("webhook.embeddedSecretManagerConfig.awsConfig.endpoint", "localhost:1"),
+        ("webhook.embeddedSecretManagerConfig.vaultConfig.field", ""),
+        ("cache.inMemoryFixedSize.size", "-1"),
+        ("cache.inMemoryFixedSize.size", "2Ti"),
+        ("cache.inMemoryFixedSize.defaultExpiration", "soon"),
         ("webhook.namespaceSelector", "{matchLabel: {a: b}}"),
         ("webhook.namespaceSelector", "{matchLabels: {a: 'b c'}}"),
         ("webhook.namespaceSelector", "{matchExpressions: [{key: a, operator: In}]}"),
@@ -202,18 +217,6 @@ fn an_empty_prefix_of_variables_is_an_error_that_says_why() {
     let errors = errors_of(load_one("secrets: {env-prefix: ''}"));
     let expected = "1.yaml:1:23: secrets.env-prefix: must not be empty: every variable of the webhook's process could be asked for";
     assert_eq!(errors, [expected]);
-}
-
-#[test]
-fn the_embedded_store_has_what_its_type_needs() {
-    let needed = [("GCP", "gcpConfig.project"), ("Azure", "azureConfig.vaultURI")];
-    for (kind, key) in needed {
-        let text = format!("webhook: {{embeddedSecretManagerConfig: {{type: {kind}}}}}");
-        let errors = errors_of(load_one(&text));
-        assert!(errors[0].contains(&format!("webhook.embeddedSecretManagerConfig.{key}: needed where")), "{errors:?}");
-        let unused = format!("webhook: {{secretManagerTypes: [K8s], embeddedSecretManagerConfig: {{type: {kind}}}}}");
-        assert!(load_one(&unused).is_ok(), "{kind}");
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One connection, from the TLS handshake to its end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long an idle connection may take to end in good order before it is cut.
 const GOODBYE: Duration = Duration::from_secs(5);
+
+/// An extension of every request: from where it came. Behind a proxy that is the proxy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What all connections of a port share.
 pub(super) struct Protocol {
@@ -59,14 +64,15 @@ impl Protocol {
         // Answers are small and complete; waiting for more bytes would only delay them. A socket that refuses is closed
         // already, which reading it will tell.
         let _ = tcp.set_nodelay(true);
-        let Some(tls) = &self.tls else { return self.requests(tcp, &self.http1, true, end).await };
+        let peer = tcp.peer_addr().ok().map(Peer);
+        let Some(tls) = &self.tls else { return self.requests(tcp, &self.http1, true, peer, end).await };
         match timeout(self.limits.handshake, tls.accept(tcp)).await {
             Ok(Ok(stream)) => {
                 // A client that names no protocol speaks HTTP/1.1.
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                    self.requests(stream, &self.http2, false, end).await;
+                    self.requests(stream, &self.http2, false, peer, end).await;
                 } else {
-                    self.requests(stream, &self.http1, true, end).await;
+                    self.requests(stream, &self.http1, true, peer, end).await;
                 }
             }
             Ok(Err(error)) => self.handshake_failed(&error),
@@ -89,13 +95,20 @@ impl Protocol {
         }
     }
 
-    async fn requests<S>(&self, stream: S, http: &Builder<TokioExecutor>, http1: bool, mut end: watch::Receiver<bool>)
-    where
+    async fn requests<S>(
+        &self,
+        stream: S,
+        http: &Builder<TokioExecutor>,
+        http1: bool,
+        peer: Option<Peer>,
+        mut end: watch::Receiver<bool>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new(http1);
         let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
-        let service = service_fn(|request: Request<Incoming>| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            peer.map(|peer| request.extensions_mut().insert(peer));
             let under_way = activity.request();
             let answer = self.router.clone().call(request);
             async move {

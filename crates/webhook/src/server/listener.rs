@@ -34,13 +34,13 @@ pub struct BindError {
 }
 
 /// A port that is bound and not served yet.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     tcp: TcpListener,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// Binds `port`, at every address of the machine when `address` is none.
-pub(super) async fn bind(address: Option<IpAddr>, port: u16, key: &'static str) -> Result<Bound, BindError> {
+pub(crate) async fn bind(address: Option<IpAddr>, port: u16, key: &'static str) -> Result<Bound, BindError> {
     let failed = |source| BindError { port, key, source };
     let tcp = match address {
         Some(address) => TcpListener::bind((address, port)).await,
@@ -62,7 +62,7 @@ async fn bind_everywhere(port: u16) -> io::Result<TcpListener> {
 }
 
 /// A port with what is served there.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     tcp: TcpListener,
     protocol: Arc<Protocol>,
     slots: Arc<Semaphore>,
@@ -79,7 +79,7 @@ impl Listener {
         Self::new(bound, Protocol::new(router, Some(TlsAcceptor::from(tls)), limits, metrics), limits)
     }
 
-    pub(super) fn plain(bound: Bound, router: Router, limits: Limits, metrics: Metrics) -> Self {
+    pub(crate) fn plain(bound: Bound, router: Router, limits: Limits, metrics: Metrics) -> Self {
         Self::new(bound, Protocol::new(router, None, limits, metrics), limits)
     }
 
@@ -90,7 +90,7 @@ impl Listener {
 
     /// Takes connections until the sender of `end` is gone or says so; then closes the port, and waits at most `patience`
     /// for the connections that are open.
-    pub(super) async fn run(self, end: watch::Receiver<bool>, patience: Duration) {
+    pub(crate) async fn run(self, end: watch::Receiver<bool>, patience: Duration) {
         let mut connections = JoinSet::new();
         let mut asked_to_end = end.clone();
         loop {

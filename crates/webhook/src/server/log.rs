@@ -35,7 +35,8 @@ pub(super) fn admission(reviewed: &Reviewed, duration: Duration) {
     }
 }
 
-fn cut(text: &str, longest: usize) -> &str {
+/// The text, or as much of its start as `longest` bytes hold.
+pub(crate) fn cut(text: &str, longest: usize) -> &str {
     let mut end = text.len().min(longest);
     while !text.is_char_boundary(end) {
         end -= 1;

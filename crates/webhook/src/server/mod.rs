@@ -35,7 +35,9 @@ pub use settings::{Limits, ServerSettings};
 pub use status::status_router;
 
 use crate::metrics::Metrics;
-use listener::{Listener, bind};
+pub(crate) use connection::Peer;
+pub(crate) use listener::{Listener, bind};
+pub(crate) use log::cut;
 
 /// Turns the bytes of an AdmissionReview into the bytes of the answer.
 pub trait Reviewer: Send + Sync + 'static {
