@@ -8,8 +8,16 @@
 //! | [`values`] | a YAML or JSON document, for commands that work without a cluster |
 //! | [`local`] | one encrypted file on this computer |
 //! | `kubernetes` (Cargo feature of that name) | Secrets of one namespace |
+//! | `aws` (Cargo feature of that name) | AWS Secrets Manager |
+//! | `gcp` (Cargo feature of that name) | GCP Secret Manager |
 
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+pub mod cloud;
 pub mod fetcher;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod local;

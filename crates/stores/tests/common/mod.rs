@@ -1,0 +1,166 @@
+//! What the tests of the stores in clouds share: a fake at the protocol's edge, ids, what is logged.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use flyte_secrets_core::encoded_id::SecretId;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What stands in answers and must stand nowhere else.
+pub const PLANTED: &str = "planted-7f3a";
+
+/// A secret of the project `flytesnacks` in the domain `development`.
+pub fn id(name: &str) -> SecretId {
+    SecretId {
+        org: "flyte".to_owned(),
+        domain: "development".to_owned(),
+        project: "flytesnacks".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// A request as the fake saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    /// The header `x-amz-target`, which names the action of AWS's JSON protocol.
+    pub target: String,
+    /// The header `authorization`, if there was one.
+    pub authorization: Option<String>,
+    pub body: String,
+}
+
+/// What the fake answers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// How long it takes its time before.
+    pub after: Duration,
+}
+
+impl Answer {
+    pub fn new(status: u16, body: impl ToString) -> Self {
+        Self { status, headers: Vec::new(), body: body.to_string(), after: Duration::ZERO }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    pub fn after(mut self, after: Duration) -> Self {
+        self.after = after;
+        self
+    }
+}
+
+/// An HTTP server that answers as it is told, until it is dropped.
+pub struct Edge {
+    pub url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    server: JoinHandle<()>,
+}
+
+impl Edge {
+    pub async fn start(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (answer, seen) = (Arc::new(answer), Arc::<Mutex<Vec<Seen>>>::default());
+        let log = Arc::clone(&seen);
+        let routes = Router::new().fallback(move |request: Request| {
+            let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
+            async move {
+                let request = read(request).await;
+                log.lock().unwrap().push(request.clone());
+                reply(answer(&request)).await
+            }
+        });
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { url, seen, server }
+    }
+
+    /// One and the same answer to everything.
+    pub async fn saying(answer: Answer) -> Self {
+        Self::start(move |_| answer.clone()).await
+    }
+
+    /// The requests so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn read(request: Request) -> Seen {
+    let (head, body) = request.into_parts();
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Seen {
+        method: head.method.to_string(),
+        path: head.uri.to_string(),
+        target: header("x-amz-target").unwrap_or_default(),
+        authorization: header("authorization"),
+        body: String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap(),
+    }
+}
+
+async fn reply(answer: Answer) -> Response {
+    tokio::time::sleep(answer.after).await;
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    response.body(Body::from(answer.body)).unwrap()
+}
+
+/// Everything that is logged on this thread, at the level TRACE, until the guard is dropped.
+pub fn logs() -> (DefaultGuard, Logs) {
+    let logs = Logs::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(logs.clone());
+    (tracing::subscriber::set_default(subscriber.finish()), logs)
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+pub struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Logs {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
