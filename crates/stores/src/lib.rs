@@ -8,13 +8,26 @@
 //! | [`values`] | a YAML or JSON document, for commands that work without a cluster |
 //! | [`local`] | one encrypted file on this computer |
 //! | `kubernetes` (Cargo feature of that name) | Secrets of one namespace |
+//! | `vault` (Cargo feature of that name) | a KV engine of HashiCorp Vault or OpenBao |
+//! | `http` (Cargo feature of that name) | any system that speaks a small HTTPS protocol |
+//! | `azure` (Cargo feature of that name) | Azure Key Vault |
 
+#[cfg(feature = "azure")]
+pub mod azure;
 pub mod fetcher;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
+mod https;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod local;
 mod look_up;
 pub mod values;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
+#[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
+pub use https::SettingsError;
 pub use look_up::{Asked, Found, LookUpError, look_up};
