@@ -18,7 +18,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// How long a 403 is taken for a matter of policy after a fresh login did not help against one.
-const IN_VAIN: Duration = Duration::from_secs(30);
+const LOGIN_IN_VAIN: Duration = Duration::from_secs(30);
+/// The same for a token of a file or variable, where a login only reads it again.
+const READING_IN_VAIN: Duration = Duration::from_secs(1);
 
 /// The sessions of one store.
 pub(super) struct Sessions {
@@ -125,7 +127,8 @@ impl Sessions {
     /// cannot be told from one of policy, and must not cost a login each time.
     pub(super) async fn was_replaced_in_vain(&self, fresh: &Session) {
         if matches!(self.has_ended(fresh).await, Ok(true)) {
-            self.state().in_vain_until = Some(Instant::now() + IN_VAIN);
+            let pause = if matches!(self.auth, VaultAuth::Token(_)) { READING_IN_VAIN } else { LOGIN_IN_VAIN };
+            self.state().in_vain_until = Some(Instant::now() + pause);
         }
     }
 
