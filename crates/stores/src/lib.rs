@@ -10,19 +10,32 @@
 //! | `kubernetes` (Cargo feature of that name) | Secrets of one namespace |
 //! | `aws` (Cargo feature of that name) | AWS Secrets Manager |
 //! | `gcp` (Cargo feature of that name) | GCP Secret Manager |
+//! | `azure` (Cargo feature of that name) | Azure Key Vault |
+//! | `vault` (Cargo feature of that name) | a KV engine of HashiCorp Vault or OpenBao |
+//! | `http` (Cargo feature of that name) | any system that speaks a small HTTPS protocol |
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 pub mod cloud;
 pub mod fetcher;
 #[cfg(feature = "gcp")]
 pub mod gcp;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
+mod https;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod local;
 mod look_up;
 pub mod values;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
+#[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
+pub use https::SettingsError;
 pub use look_up::{Asked, Found, LookUpError, look_up};
