@@ -187,9 +187,7 @@ fn breach(settings: &Settings, pod: &PodOutline<'_>, namespace: &str, creator: &
     if settings.access.mode == AccessMode::Off {
         return None;
     }
-    let label = |name| pod.metadata.labels.get(name).filter(|value| !value.is_empty());
-    let (organization, project, domain) = (label("organization"), label("project"), label("domain"));
-    access::check(&settings.access, &Claim { namespace, creator, organization, project, domain }).err()
+    access::check(&settings.access, &Claim::of(pod, namespace, creator)).err()
 }
 
 /// Merges what the managers add.
