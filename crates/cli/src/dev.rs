@@ -14,6 +14,7 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Secret, SecretManagerType, Settings};
 use flyte_secrets_stores::local::{LocalError, LocalStore, Places, Unlock};
+use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
 use flyte_secrets_webhook::admission::{Sources, Variables};
 use flyte_secrets_webhook::certificates::{
     CertificateAuthority, CertificateNames, CertificateResolver, KeyPairPem, inspect, server_config,
@@ -110,8 +111,9 @@ async fn start(
     let inspected = inspect(pair, &CertificateNames::for_hosts(&[])?, SystemTime::now())
         .map_err(|problems| anyhow!("the new certificate is bad: {problems:?}"))?;
     let resolver = Arc::new(CertificateResolver::new(pair, inspected).map_err(|problem| anyhow!("{problem}"))?);
-    let sources =
-        Sources { variables: Variables::of_this_process(&settings.global.env_prefix), stores: vec![Arc::new(store)] };
+    let variables = Variables::of_this_process(&settings.global.env_prefix);
+    let stores = LookUps::new(vec![Arc::new(store)], LookUpSettings::uncached(), Arc::new(NoObserver));
+    let sources = Sources { variables, stores };
     let reviewer = PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings.clone())), sources);
     let server = ServerSettings {
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

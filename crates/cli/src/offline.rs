@@ -8,6 +8,7 @@ use flyte_secrets_core::Settings;
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE};
 use flyte_secrets_core::outline::PodOutline;
 use flyte_secrets_stores::values::Values;
+use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
 use flyte_secrets_webhook::admission::{Admission, Sources, Variables, admit};
 use serde_json::Value;
 
@@ -65,7 +66,8 @@ impl Offline {
             None => Values::default(),
         };
         let variables = Variables::new(variables, &settings.global.env_prefix);
-        let sources = Sources { variables, stores: vec![Arc::new(values)] };
+        let stores = LookUps::new(vec![Arc::new(values)], LookUpSettings::uncached(), Arc::new(NoObserver));
+        let sources = Sources { variables, stores };
         Ok(Self { settings, sources, namespace: args.namespace.clone(), ignore_label: args.ignore_label })
     }
 

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use flyte_secrets_config::{Config, StoreType, WebhookSettings};
 use flyte_secrets_core::{Profile, SecretManagerType, Settings};
-use flyte_secrets_stores::SecretFetcher;
 use flyte_secrets_stores::kubernetes::KubernetesStore;
 use flyte_secrets_stores::local::{LocalStore, Unlock};
+use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver, SecretFetcher};
 use flyte_secrets_webhook::admission::{Sources, Variables};
 use flyte_secrets_webhook::certificates::{
     CertificateNames, CertificateResolver, ReloadError, Reloader, server_config,
@@ -93,7 +93,7 @@ async fn sources(config: &Config) -> Result<Sources> {
     let Config { injection, store, .. } = config;
     let variables = Variables::of_this_process(&injection.global.env_prefix);
     if !injection.managers.contains(&SecretManagerType::Embedded) {
-        return Ok(Sources { variables, stores: Vec::new() });
+        return Ok(Sources { variables, stores: LookUps::default() });
     }
     if injection.embedded.image_pull_secrets {
         bail!(
@@ -117,7 +117,8 @@ async fn sources(config: &Config) -> Result<Sources> {
             bail!("webhook.embeddedSecretManagerConfig.type: this build has no store {other:?}; it has K8s and Local")
         }
     };
-    Ok(Sources { variables, stores: vec![fetcher] })
+    let stores = LookUps::new(vec![fetcher], LookUpSettings::uncached(), Arc::new(NoObserver));
+    Ok(Sources { variables, stores })
 }
 
 /// The certificate of `webhook.certDir`. As in Flyte 2, one is made at start-up where none is.

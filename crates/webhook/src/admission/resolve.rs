@@ -95,7 +95,7 @@ async fn ask(
         LookUp::Global(place) => Some(sources.global(&place)?),
         LookUp::Store(id) => {
             // What a broken store leaves behind is its own; what its panic says is not repeated, as it may be a value.
-            let answer = AssertUnwindSafe(sources.store(&id)).catch_unwind();
+            let answer = AssertUnwindSafe(sources.store(&id, deadline)).catch_unwind();
             match tokio::time::timeout_at(deadline.into(), answer).await {
                 Ok(Ok(answer)) => Some(answer?),
                 Ok(Err(_)) => {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::time::Instant;
 
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::injectors::{Found, GlobalLookUp};
 use flyte_secrets_core::value::SecretValue;
-use flyte_secrets_stores::{SecretFetcher, look_up};
+use flyte_secrets_stores::{Freshness, LookUps};
 use secrecy::{ExposeSecret, SecretString};
 
 /// The largest file of the Global manager; a Kubernetes Secret is no larger.
@@ -56,8 +56,8 @@ impl fmt::Debug for Variables {
 pub struct Sources {
     /// For Global.
     pub variables: Variables,
-    /// For Embedded, in the order they are asked.
-    pub stores: Vec<Arc<dyn SecretFetcher>>,
+    /// For Embedded.
+    pub stores: LookUps,
 }
 
 impl Sources {
@@ -87,8 +87,8 @@ impl Sources {
     }
 
     /// A store's value, from the narrowest scope that has one.
-    pub(super) async fn store(&self, id: &SecretId) -> Result<Found, Failure> {
-        match look_up(&self.stores, id).await {
+    pub(super) async fn store(&self, id: &SecretId, deadline: Instant) -> Result<Found, Failure> {
+        match self.stores.find(id, Freshness::Cached, deadline.into()).await {
             Ok(hit) => Ok(found(hit.value)),
             Err(error) if error.retryable() => Err(Failure::Retryable(error.to_string())),
             Err(error) => Err(Failure::Declined(error.to_string())),
