@@ -86,8 +86,9 @@ fn check(stores: &[Answers], scopes: Scopes, cached: bool) -> Result<(), TestCas
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (found, took) = runtime.block_on(async {
         let begun = Instant::now();
-        let found = look_ups(&fakes(stores), settings(scopes, cached)).find(&id(), Freshness::Cached, begun + DEADLINE);
-        (found.await, begun.elapsed())
+        let look_ups = look_ups(&fakes(stores), settings(scopes, cached));
+        let found = look_ups.find(&id(), Freshness::Cached, begun + DEADLINE).await;
+        (found, begun.elapsed())
     });
     match found {
         Ok(found) => {

@@ -140,7 +140,8 @@ async fn a_failure_is_for_all_who_waited_and_for_nobody_else() {
         (ms(10), if call == 1 { Reply::Fails(FailureClass::Denied) } else { value("v") })
     });
     let look_ups = look_ups(&[store], LookUpSettings::default());
-    let (first, second) = futures::join!(find(&look_ups, &single()), async { find(&look_ups, &single()).await });
+    let id = single();
+    let (first, second) = futures::join!(find(&look_ups, &id), find(&look_ups, &id));
     assert_eq!((class(&first), class(&second)), (FailureClass::Denied, FailureClass::Denied));
     assert_eq!(text(&find(&look_ups, &single()).await), "v");
 }
