@@ -14,7 +14,8 @@ pub trait SecretFetcher: Send + Sync {
     /// The store's name in messages and metrics.
     fn name(&self) -> &str;
 
-    /// The value that the store holds under exactly this id; scopes are the business of [`crate::look_up()`].
+    /// The value that the store holds under exactly this id; scopes are the business of
+    /// [`crate::LookUps`].
     ///
     /// # Errors
     ///

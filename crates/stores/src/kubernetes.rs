@@ -2,7 +2,7 @@
 //!
 //! A secret is the Kubernetes Secret whose name is the hex MD5 of the encoded id, under the data key that is
 //! the encoded id itself (`flyteplugins/go/tasks/pluginmachinery/secret/k8s_secrets.go` of Flyte 2).
-//! Only the verb `get` on `secrets` is used.
+//! The store uses only the verb `get` on `secrets`; [`watch()`] needs `list` and `watch` too.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -22,6 +22,10 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
+
+mod watch;
+
+pub use self::watch::watch;
 
 /// The largest answer, in bytes: a full Secret (1 MiB of data in base64) with all its metadata.
 const MAX_ANSWER: usize = 4 << 20;

@@ -1,7 +1,7 @@
 //! Stores of secret values, and the look-up that asks them.
 //!
-//! A store is anything that gives a value for an id ([`SecretFetcher`]). [`look_up`] walks the scopes
-//! of an id from narrow to wide. Every store is one module:
+//! A store is anything that gives a value for an id ([`SecretFetcher`]). [`LookUps`] asks the stores for the scopes of an
+//! id from narrow to wide, and remembers for a while what they said. Every store is one module:
 //!
 //! | module | values live in |
 //! |---|---|
@@ -38,4 +38,7 @@ pub mod vault;
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 #[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
 pub use https::SettingsError;
-pub use look_up::{Asked, Found, LookUpError, look_up};
+pub use look_up::{
+    Asked, CacheEvent, CacheSettings, CallOutcome, Found, Freshness, LookUpError, LookUpObserver, LookUpSettings,
+    LookUps, NoObserver, Scopes,
+};

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::*;
-use crate::look_up;
+use crate::{Freshness, LookUpSettings, LookUps, NoObserver};
 
 fn id(name: &str) -> SecretId {
     SecretId {
@@ -431,16 +431,25 @@ fn a_planted_value_shows_in_no_debug_text_and_not_in_the_files() {
     assert!(!format!("{with_passphrase:?}").contains("planted"));
 }
 
-#[test]
-fn as_a_fetcher_it_answers_by_scope_with_and_without_a_runtime() {
+#[tokio::test]
+async fn as_a_fetcher_it_answers_by_scope() {
     let (_folder, store) = store();
     let domain = SecretId { project: String::new(), ..id("a") };
     store.put(&domain, text("v")).unwrap();
-    let stores: [Arc<dyn SecretFetcher>; 1] = [Arc::new(store)];
+    let look_ups = LookUps::new(vec![Arc::new(store)], LookUpSettings::uncached(), Arc::new(NoObserver));
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let found = look_ups.find(&id("a"), Freshness::Cached, deadline).await.unwrap();
+    assert_eq!((found.id, found.value.expose_text(), found.store.as_str()), (domain, Some("v"), "local"));
+}
+
+#[test]
+fn as_a_fetcher_it_answers_with_and_without_a_runtime() {
+    let (_folder, store) = store();
+    store.put(&id("a"), text("v")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    for found in [block_on(look_up(&stores, &id("a"))), runtime.block_on(look_up(&stores, &id("a")))] {
-        let found = found.unwrap();
-        assert_eq!((found.id, found.value.expose_text(), found.store.as_str()), (domain.clone(), Some("v"), "local"));
+    let (store, id): (&dyn SecretFetcher, _) = (&store, id("a"));
+    for value in [block_on(store.get(&id)), runtime.block_on(store.get(&id))] {
+        assert_eq!(value.unwrap().expose_text(), Some("v"));
     }
 }
 

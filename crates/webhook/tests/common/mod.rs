@@ -12,7 +12,7 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::outline::PodOutline;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Profile, Secret, SecretManagerType, Settings, text_format};
-use flyte_secrets_stores::{FailureClass, FetchError, SecretFetcher};
+use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, SecretFetcher};
 use flyte_secrets_webhook::admission::{Admission, Decision, Refusal, Sources, admit};
 use flyte_secrets_webhook::review::review;
 use flyte_secrets_webhook::server::Reviewed;
@@ -100,8 +100,14 @@ pub fn text(value: &str) -> Reply {
     Reply::Text(value.to_owned())
 }
 
+/// Look-ups in one store, without a cache.
+pub fn look_ups(store: &Arc<FakeStore>) -> LookUps {
+    let store = Arc::clone(store) as Arc<dyn SecretFetcher>;
+    LookUps::new(vec![store], LookUpSettings::uncached(), Arc::new(NoObserver))
+}
+
 pub fn sources(store: &Arc<FakeStore>) -> Sources {
-    Sources { stores: vec![Arc::clone(store) as Arc<dyn SecretFetcher>], ..Sources::default() }
+    Sources { stores: look_ups(store), ..Sources::default() }
 }
 
 pub fn settings(profile: Profile, managers: &[SecretManagerType]) -> Settings {

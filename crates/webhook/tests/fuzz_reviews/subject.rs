@@ -10,7 +10,7 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::settings::{InitContainerPlacement, OnCollision, OnManagerFailure};
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{Profile, SecretManagerType as Manager, Settings};
-use flyte_secrets_stores::{FailureClass, FetchError, SecretFetcher};
+use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, SecretFetcher};
 use flyte_secrets_webhook::admission::{Sources, Variables};
 use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::review::PodReviewer;
@@ -85,7 +85,11 @@ impl Subject {
         let variables = [("FLYTE_SECRET_A_B".to_owned(), "of the webhook".to_owned())];
         let sources = Sources {
             variables: Variables::new(variables, "FLYTE_SECRET_"),
-            stores: vec![Arc::clone(&store) as Arc<dyn SecretFetcher>],
+            stores: LookUps::new(
+                vec![Arc::clone(&store) as Arc<dyn SecretFetcher>],
+                LookUpSettings::uncached(),
+                Arc::new(NoObserver),
+            ),
         };
         let metrics = Metrics::new("flyte:");
         let reviewer = Arc::new(PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings)), sources));

@@ -1,0 +1,9 @@
+mod answers;
+mod caching;
+mod calls;
+mod figures;
+mod flights;
+mod invalidation;
+mod scopes;
+mod secrecy;
+mod support;
