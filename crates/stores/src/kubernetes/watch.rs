@@ -184,11 +184,13 @@ fn unformed(error: kube::core::request::Error) -> Broken {
 fn broken(error: &kube::Error) -> Broken {
     match error {
         kube::Error::Api(status) if status.code == 403 => Broken::Forbidden(status.message.clone()),
-        kube::Error::Api(status) => {
+        kube::Error::Api(status) if status.code != 0 => {
             Broken::Failed(format!("the API server answered {}: {}", status.code, status.message))
         }
-        // As above.
-        kube::Error::SerdeError(_) => Broken::Failed("the API server sent an event that cannot be read".to_owned()),
+        // As above. Any object can be read as a status, if only as an empty one.
+        kube::Error::Api(_) | kube::Error::SerdeError(_) => {
+            Broken::Failed("the API server sent an event that cannot be read".to_owned())
+        }
         error => Broken::Failed(unreachable_server(error).detail().to_owned()),
     }
 }
