@@ -12,6 +12,9 @@ fn yaml_like() -> impl Strategy<Value = String> {
         "secrets",
         "secret",
         "logger",
+        "cache",
+        "accessPolicy",
+        "namespaces",
         "certDir",
         "resources",
         "limits",
@@ -37,6 +40,8 @@ fn yaml_like() -> impl Strategy<Value = String> {
         " 1",
         " x",
         " [1, K8s]",
+        " [{project}]",
+        " '{project}-{domain}'",
         " {a: b}",
         " {limits: {cpu: 1}}",
         " 'q'",
@@ -75,6 +80,8 @@ proptest! {
         key in prop::sample::select(vec![
             "webhook.certDir", "webhook.namespaceSelector", "webhook.awsSecretManager", "webhook.secretManagerTypes",
             "webhook.webhookTimeout", "webhook.vaultSecretManager.annotations", "logger.level", "webhook",
+            "webhook.accessPolicy.namespaces", "webhook.invalidation", "cache.inMemoryFixedSize.size", "cache",
+            "webhook.embeddedSecretManagerConfig.vaultConfig.address",
         ]),
     ) {
         let variable = key.to_uppercase();

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use super::rate::Rate;
 use crate::kubernetes::{ApiError, ApiErrorKind, Object, Verb};
 
 /// Kubernetes' own limit lies in its headers' 1 MiB; a token of a ServiceAccount has about 1 KiB.
@@ -22,6 +23,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const MAX_REMEMBERED: usize = 1024;
 /// Questions to the API server at a time; tokens that are remembered need none.
 const QUESTIONS: usize = 4;
+/// Questions a minute, and as many at once.
+const QUESTIONS_PER_MINUTE: u32 = 600;
 /// How long a caller waits for its turn to be asked about.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,13 +48,17 @@ pub(super) enum NotLetIn {
     Unavailable,
 }
 
-/// Asks the API server who sent a token. Good tokens are remembered for 60 s by their SHA-256, at most 1,024 of them.
+/// Asks the API server who sent a token. Good tokens are remembered for 60 s by their SHA-256, at most 1,024 of them. It is
+/// asked about at most 600 tokens a minute; those that are remembered do not count.
 pub struct Authenticator {
     client: Client,
     /// User names; empty: every ServiceAccount.
     allowed: Vec<String>,
     known: Mutex<HashMap<[u8; 32], (String, Instant)>>,
     questions: Semaphore,
+    rate: Rate,
+    /// When everything of the rate is given back.
+    spent: Mutex<Instant>,
 }
 
 impl Authenticator {
@@ -67,6 +74,8 @@ impl Authenticator {
             allowed: allowed.iter().map(user).collect(),
             known: Mutex::default(),
             questions: Semaphore::new(QUESTIONS),
+            rate: Rate::per_minute(QUESTIONS_PER_MINUTE),
+            spent: Mutex::new(Instant::now()),
         }
     }
 
@@ -107,6 +116,9 @@ impl Authenticator {
         // Whoever sends nonsense waits for others who do, and does not reach the API server more often for it.
         let turn = tokio::time::timeout(PATIENCE, self.questions.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(NotLetIn::Unavailable) };
+        if !self.may_ask() {
+            return Err(NotLetIn::Unavailable);
+        }
         let review = self.review(token).await.map_err(|error| {
             tracing::warn!(%error, "a caller of /invalidate-secret cannot be checked");
             NotLetIn::Unavailable
@@ -118,6 +130,16 @@ impl Authenticator {
             }
             _ => Err(NotLetIn::Unauthenticated),
         }
+    }
+
+    fn may_ask(&self) -> bool {
+        let now = Instant::now();
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = self.rate.allowed_at(*spent, now) <= now;
+        if may {
+            *spent = self.rate.spend(*spent, now);
+        }
+        may
     }
 
     /// One TokenReview. `kube::Api` would write an answer that it cannot read into the log, and the token is in it.

@@ -140,9 +140,25 @@ async fn no_more_tokens_are_remembered_than_there_is_room_for() {
     let (client, _) = api_server(201, good("system:serviceaccount:a:b"));
     let authenticator = Authenticator::new(client, &[]);
     for index in 0..MAX_REMEMBERED + 10 {
-        authenticator.check(&headers(&format!("Bearer a.b.{index}"))).await.unwrap();
+        authenticator.remember(Sha256::digest(index.to_string()).into(), "system:serviceaccount:a:b");
     }
     assert_eq!(authenticator.known().len(), MAX_REMEMBERED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_with_made_up_tokens_cannot_hammer_the_api_server_and_known_ones_are_still_let_in() {
+    let (client, asked) = api_server(201, good("system:serviceaccount:a:b"));
+    let authenticator = Authenticator::new(client, &[]);
+    let known = headers(&format!("Bearer {TOKEN}"));
+    authenticator.check(&known).await.unwrap();
+    for index in 1..1000 {
+        let _ = authenticator.check(&headers(&format!("Bearer made.up.{index}"))).await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), QUESTIONS_PER_MINUTE as usize);
+    assert!(authenticator.check(&known).await.is_ok());
+    assert_eq!(authenticator.check(&headers("Bearer one.more.token")).await, Err(NotLetIn::Unavailable));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(authenticator.check(&headers("Bearer one.more.token")).await.is_ok());
 }
 
 #[tokio::test]

@@ -16,13 +16,13 @@ use std::time::Duration;
 use flyte_secrets_core::encoded_id::SecretId;
 use tokio::time::Instant;
 
+use super::rate::Rate;
+
 /// How many ids are remembered.
 pub(super) const MAX_REMEMBERED: usize = 1024;
 /// Entries are looked through for those that have got everything back when there are twice as many as after the last
 /// time, and not before there are so many.
 const LEAST_SWEEP: usize = 64;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// What becomes of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,31 +33,6 @@ pub(super) enum Verdict {
     Later(Duration),
     /// Nothing more can be remembered; there is room then at the earliest.
     Full(Duration),
-}
-
-/// A limit: so many at once, and one more each `interval`.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    interval: Duration,
-    /// How far `spent` may lie ahead.
-    credit: Duration,
-}
-
-impl Rate {
-    fn per_minute(count: u32) -> Self {
-        let interval = MINUTE / count.max(1);
-        Self { interval, credit: MINUTE.saturating_sub(interval) }
-    }
-
-    /// When one more is allowed, if everything is given back at `spent`.
-    fn allowed_at(self, spent: Instant, now: Instant) -> Instant {
-        spent.checked_sub(self.credit).map_or(now, |at| at.max(now))
-    }
-
-    /// Until when everything is given back, with one more.
-    fn spend(self, spent: Instant, now: Instant) -> Instant {
-        spent.max(now) + self.interval
-    }
 }
 
 /// The limits and what was used of them.

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::invalidation::rate::MINUTE;
 
 fn id(name: &str) -> SecretId {
     SecretId { org: "flyte".to_owned(), name: name.to_owned(), ..SecretId::default() }

@@ -7,6 +7,7 @@
 
 mod authentication;
 mod limiter;
+mod rate;
 mod router;
 
 use std::net::{IpAddr, SocketAddr};
