@@ -36,13 +36,12 @@ struct Reference {
 impl Reference {
     async fn start(secrets: &[(&str, Value)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let by_id: serde_json::Map<_, _> = secrets.iter().map(|(name, value)| (id(name).to_string(), value.clone())).collect();
+        let by_id: serde_json::Map<_, _> =
+            secrets.iter().map(|(name, value)| (id(name).to_string(), value.clone())).collect();
         fs::write(folder.path().join("secrets.json"), Value::from(by_id).to_string()).unwrap();
         fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
-        let files = reference_server::Files {
-            secrets: folder.path().join("secrets.json"),
-            token: folder.path().join("token"),
-        };
+        let files =
+            reference_server::Files { secrets: folder.path().join("secrets.json"), token: folder.path().join("token") };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, reference_server::router(files)).await });
@@ -50,7 +49,8 @@ impl Reference {
     }
 
     fn store(&self) -> HttpStore {
-        HttpStore::new(HttpSettings { token_file: Some(self.folder.path().join("token")), ..settings(&self.url) }).unwrap()
+        HttpStore::new(HttpSettings { token_file: Some(self.folder.path().join("token")), ..settings(&self.url) })
+            .unwrap()
     }
 }
 
@@ -90,7 +90,8 @@ async fn odd_names_reach_the_server_as_they_are() {
 async fn an_id_is_one_segment_on_the_wire() {
     let edge = Edge::start(|_| Reply::new(200, json!({"value": "v"}))).await;
     store(&format!("{}/base/", edge.url())).get(&id("../a/b?c#d%2f")).await.unwrap();
-    let path = "/base/v1/secrets/u__org__flyte__domain__development__project__flytesnacks__key__..%2Fa%2Fb%3Fc%23d%252f";
+    let path =
+        "/base/v1/secrets/u__org__flyte__domain__development__project__flytesnacks__key__..%2Fa%2Fb%3Fc%23d%252f";
     assert_eq!(edge.lines(), [format!("GET {path}")]);
 }
 
@@ -154,7 +155,8 @@ async fn a_server_that_is_not_there_is_unavailable() {
 async fn a_certificate_counts_only_with_its_authority() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let edge = Edge::start_tls(authority.server(&["localhost"], None), |_| Reply::new(200, json!({"value": "v"}))).await;
+    let edge =
+        Edge::start_tls(authority.server(&["localhost"], None), |_| Reply::new(200, json!({"value": "v"}))).await;
     let url = format!("https://localhost:{}", edge.address.port());
     let error = error(&store(&url), "k").await;
     assert_eq!(error.class(), FailureClass::Unavailable);
@@ -164,15 +166,15 @@ async fn a_certificate_counts_only_with_its_authority() {
     fs::write(&ca, authority.pem()).unwrap();
     let trusting = HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..settings(&url) }).unwrap();
     assert_eq!(text(&trusting, "k").await, "v");
-    let other_name = HttpSettings { ca_file: Some(ca), ..settings(&format!("https://127.0.0.1:{}", edge.address.port())) };
+    let other_name =
+        HttpSettings { ca_file: Some(ca), ..settings(&format!("https://127.0.0.1:{}", edge.address.port())) };
     assert_eq!(class(&HttpStore::new(other_name).unwrap(), "k").await, FailureClass::Unavailable);
 }
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
-    let (ca, cert, key) =
-        (folder.path().join("ca.crt"), folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let (ca, cert, key) = (folder.path().join("ca.crt"), folder.path().join("tls.crt"), folder.path().join("tls.key"));
     let (authority, clients, others) = (Authority::new(), Authority::new(), Authority::new());
     fs::write(&ca, authority.pem()).unwrap();
     let config = authority.server(&["localhost"], Some(&clients));
@@ -221,7 +223,9 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
 #[tokio::test]
 async fn no_value_and_no_token_is_in_a_log_or_an_error() {
     logs::capture();
-    let server = Reference::start(&[("k", json!({"value": "planted-value"})), ("b", json!({"value_base64": "planted-value"}))]).await;
+    let server =
+        Reference::start(&[("k", json!({"value": "planted-value"})), ("b", json!({"value_base64": "planted-value"}))])
+            .await;
     let store = server.store();
     assert_eq!(text(&store, "k").await, "planted-value");
     let mut errors = format!("{:?}", error(&store, "b").await);

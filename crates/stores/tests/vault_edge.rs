@@ -106,7 +106,10 @@ async fn an_id_that_a_path_of_vault_cannot_hold_is_not_asked_for() {
 #[tokio::test]
 async fn every_failure_has_its_class() {
     for (reply, expected) in [
-        (Reply::new(429, json!({"errors": ["request path: rate limit quota exceeded"]})).with("retry-after", 1), FailureClass::Throttled),
+        (
+            Reply::new(429, json!({"errors": ["request path: rate limit quota exceeded"]})).with("retry-after", 1),
+            FailureClass::Throttled,
+        ),
         (Reply::new(503, json!({"errors": ["Vault is sealed"]})), FailureClass::Unavailable),
         (Reply::new(500, json!({"errors": ["internal error"]})), FailureClass::Unavailable),
         (Reply::new(502, "<html>"), FailureClass::Unavailable),
@@ -196,7 +199,9 @@ async fn a_failed_login_is_everybodys_answer_for_a_second_and_then_tried_again()
 #[tokio::test]
 async fn a_caller_that_gives_up_takes_no_login_from_the_others() {
     let slow = after_login(|_| value("v"));
-    let vault = Vault::start(move |seen| slow(seen).after(Duration::from_millis(if line(seen) == LOGIN { 200 } else { 0 }))).await;
+    let vault =
+        Vault::start(move |seen| slow(seen).after(Duration::from_millis(if line(seen) == LOGIN { 200 } else { 0 })))
+            .await;
     let (store, id) = (vault.store(), id("k"));
     let impatient = tokio::time::timeout(Duration::from_millis(50), store.get(&id));
     assert!(impatient.await.is_err());
@@ -288,7 +293,11 @@ async fn an_identity_that_may_not_look_itself_up_makes_no_storm_of_logins() {
 #[tokio::test]
 async fn where_the_question_about_the_token_fails_the_secret_is_not_called_denied() {
     let vault = Vault::start(after_login(|seen| {
-        if seen.target.ends_with("lookup-self") { Reply::new(503, json!({"errors": ["Vault is sealed"]})) } else { denied() }
+        if seen.target.ends_with("lookup-self") {
+            Reply::new(503, json!({"errors": ["Vault is sealed"]}))
+        } else {
+            denied()
+        }
     }))
     .await;
     assert_eq!(class(&*vault.store(), "k").await, FailureClass::Unavailable);

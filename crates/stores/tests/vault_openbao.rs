@@ -2,10 +2,10 @@
 #![cfg(all(feature = "vault", feature = "real-stores"))]
 #![allow(clippy::unwrap_used)]
 
+mod edge;
 #[path = "edge/bao.rs"]
 #[allow(missing_docs, unreachable_pub)]
 mod openbao;
-mod edge;
 
 use std::fs;
 use std::path::{Path, PathBuf};
