@@ -194,6 +194,27 @@ async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
     assert_eq!(text(&store, "k").await, "v");
 }
 
+/// Runs in a process of its own, because proxies are variables of a process.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn process_behind_a_proxy() {
+    assert_eq!(text(&store("http://secrets.invalid"), "k").await, "through the proxy");
+    let direct = Edge::start(|_| Reply::new(200, json!({"value": "direct"}))).await;
+    assert_eq!(text(&store(&direct.url()), "k").await, "direct");
+}
+
+#[tokio::test]
+async fn the_proxies_of_the_environment_are_used_and_no_proxy_is_heeded() {
+    let proxy = Edge::start(|_| Reply::new(200, json!({"value": "through the proxy"}))).await;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "process_behind_a_proxy", "--ignored"]);
+    child.env("HTTP_PROXY", proxy.url()).env("http_proxy", proxy.url());
+    child.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((proxy.requests().len(), proxy.requests()[0].header("host")), (1, "secrets.invalid"));
+}
+
 #[test]
 fn settings_that_cannot_work_are_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();

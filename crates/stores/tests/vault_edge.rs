@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge::{Edge, Reply, Seen, class, closed_port, error, id, text};
+use edge::{Edge, Reply, Seen, class, closed_port, error, id, logs, text};
 use flyte_secrets_stores::vault::{TokenSource, VaultAuth, VaultSettings, VaultStore};
 use flyte_secrets_stores::{FailureClass, SecretFetcher};
 use futures::future::join_all;
@@ -330,4 +330,32 @@ async fn the_words_of_an_answer_stay_on_one_bounded_line() {
     let error = error(&*vault.store(), "k").await;
     assert!(error.detail().contains("1 error occurred: * xx"), "{error}");
     assert_eq!(error.detail().chars().count(), 1000);
+}
+
+#[tokio::test]
+async fn no_token_and_no_credential_is_in_a_log_or_an_error() {
+    logs::capture();
+    let vault = Vault::start(|seen| match line(seen).as_str() {
+        LOGIN => auth("planted-token", 1, true),
+        RENEW => auth("planted-token", 1, true),
+        _ if seen.target.contains("denied") => denied(),
+        _ => value("planted-value"),
+    })
+    .await;
+    let store = vault.store();
+    let mut errors = String::new();
+    for _ in 0..10 {
+        assert_eq!(text(&*store, "k").await, "planted-value");
+        errors += &format!("{:?}", error(&*store, "denied").await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // A login whose answer is broken off in the token.
+    let broken = Vault::start(|_| Reply::new(200, r#"{"auth": {"client_token": "planted-token"#)).await;
+    errors += &format!("{:?}", error(&*broken.store(), "k").await);
+    assert!(vault.edge.count(RENEW) > 0);
+    let log = logs::whole_log();
+    assert!(log.contains("TRACE"), "the log is captured");
+    for planted in ["planted-value", "planted-token", "planted-jwt"] {
+        assert!(!log.contains(planted) && !errors.contains(planted), "{planted}: {errors}");
+    }
 }
