@@ -97,7 +97,6 @@ impl Azure {
         AzureSettings {
             ca_file: Some(self.files.path().join("ca.crt")),
             hosts: vec![(VAULT.to_owned(), self.edge.address), (LOGIN.to_owned(), self.edge.address)],
-            timeout: Duration::from_millis(1500),
             ..AzureSettings::new(format!("https://{VAULT}/"))
         }
     }
@@ -110,13 +109,20 @@ impl Azure {
 
     /// With workload identity, as in a pod of AKS.
     fn store(&self) -> AzureStore {
+        self.store_for(FailureClass::NotFound)
+    }
+
+    /// Impatient where the test waits for that.
+    fn store_for(&self, expected: FailureClass) -> AzureStore {
+        let short = expected == FailureClass::Late;
+        let timeout = if short { Duration::from_millis(500) } else { Duration::from_secs(10) };
         let file = self.files.path().join("federated");
         let environment = [
             ("AZURE_TENANT_ID", TENANT),
             ("AZURE_CLIENT_ID", "c"),
             ("AZURE_FEDERATED_TOKEN_FILE", file.to_str().unwrap()),
         ];
-        self.with(self.settings(), &environment)
+        self.with(AzureSettings { timeout, ..self.settings() }, &environment)
     }
 
     fn logins(&self) -> Vec<Seen> {
@@ -195,10 +201,10 @@ async fn every_failure_of_key_vault_has_its_class() {
         (Reply::new(200, " ".repeat((4 << 20) + 1)), FailureClass::Malformed, "exceeds"),
         (bundle(""), FailureClass::Empty, "no value"),
         (Reply::new(200, json!({"id": "x"})), FailureClass::Empty, "no value"),
-        (stored("STRING", "v").after(Duration::from_secs(9)), FailureClass::Late, "1500 ms"),
+        (stored("STRING", "v").after(Duration::from_secs(9)), FailureClass::Late, "500 ms"),
     ] {
         let azure = Azure::vault(move |_| reply.clone()).await;
-        let error = error(&azure.store(), "k").await;
+        let error = error(&azure.store_for(expected), "k").await;
         assert_eq!(error.class(), expected, "{error}");
         assert!(error.detail().contains(part), "{error}");
         assert!(!format!("{error:?}").contains("planted"), "{error}");
@@ -280,10 +286,10 @@ async fn a_failed_login_has_a_class_of_its_own() {
             FailureClass::Malformed,
             "no token",
         ),
-        (token().after(Duration::from_secs(9)), FailureClass::Late, "1500 ms"),
+        (token().after(Duration::from_secs(9)), FailureClass::Late, "500 ms"),
     ] {
         let azure = Azure::start(move || reply.clone(), |_| stored("STRING", "v")).await;
-        let error = error(&azure.store(), "k").await;
+        let error = error(&azure.store_for(expected), "k").await;
         assert_eq!(error.class(), expected, "{error}");
         assert!(error.detail().contains(part), "{error}");
         assert!(!format!("{error:?}").contains("planted"), "{error}");

@@ -19,12 +19,8 @@ use tempfile::TempDir;
 
 const TOKEN: &str = "planted-bearer-token";
 
-fn settings(url: &str) -> HttpSettings {
-    HttpSettings { timeout: Duration::from_millis(500), ..HttpSettings::new(url) }
-}
-
 fn store(url: &str) -> HttpStore {
-    HttpStore::new(settings(url)).unwrap()
+    HttpStore::new(HttpSettings::new(url)).unwrap()
 }
 
 /// The reference server on a port of its own, over files in a folder of its own.
@@ -49,8 +45,11 @@ impl Reference {
     }
 
     fn store(&self) -> HttpStore {
-        HttpStore::new(HttpSettings { token_file: Some(self.folder.path().join("token")), ..settings(&self.url) })
-            .unwrap()
+        HttpStore::new(HttpSettings {
+            token_file: Some(self.folder.path().join("token")),
+            ..HttpSettings::new(&self.url)
+        })
+        .unwrap()
     }
 }
 
@@ -99,7 +98,8 @@ async fn an_id_is_one_segment_on_the_wire() {
 async fn a_wrong_token_is_denied_and_a_new_one_in_the_file_counts_at_once() {
     let server = Reference::start(&[("k", json!({"value": "v"}))]).await;
     let file = server.folder.path().join("ours");
-    let store = HttpStore::new(HttpSettings { token_file: Some(file.clone()), ..settings(&server.url) }).unwrap();
+    let store =
+        HttpStore::new(HttpSettings { token_file: Some(file.clone()), ..HttpSettings::new(&server.url) }).unwrap();
     let missing = error(&store, "k").await;
     assert_eq!(missing.class(), FailureClass::Denied);
     assert!(missing.detail().contains(file.to_str().unwrap()), "{missing}");
@@ -124,7 +124,10 @@ async fn every_failure_has_its_class() {
     ] {
         let status = reply.status;
         let edge = Edge::start(move |_| reply.clone()).await;
-        assert_eq!(class(&store(&edge.url()), "k").await, expected, "{status}");
+        let impatient = expected == FailureClass::Late;
+        let timeout = if impatient { Duration::from_millis(300) } else { Duration::from_secs(10) };
+        let store = HttpStore::new(HttpSettings { timeout, ..HttpSettings::new(edge.url()) }).unwrap();
+        assert_eq!(class(&store, "k").await, expected, "{status}");
     }
 }
 
@@ -164,10 +167,10 @@ async fn a_certificate_counts_only_with_its_authority() {
 
     let ca = folder.path().join("ca.crt");
     fs::write(&ca, authority.pem()).unwrap();
-    let trusting = HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..settings(&url) }).unwrap();
+    let trusting = HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..HttpSettings::new(&url) }).unwrap();
     assert_eq!(text(&trusting, "k").await, "v");
     let other_name =
-        HttpSettings { ca_file: Some(ca), ..settings(&format!("https://127.0.0.1:{}", edge.address.port())) };
+        HttpSettings { ca_file: Some(ca), ..HttpSettings::new(&format!("https://127.0.0.1:{}", edge.address.port())) };
     assert_eq!(class(&HttpStore::new(other_name).unwrap(), "k").await, FailureClass::Unavailable);
 }
 
@@ -183,7 +186,7 @@ async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
         ca_file: Some(ca),
         client_cert: Some(cert.clone()),
         client_key: Some(key.clone()),
-        ..settings(&format!("https://localhost:{}", edge.address.port()))
+        ..HttpSettings::new(&format!("https://localhost:{}", edge.address.port()))
     };
     others.write_client(&cert, &key);
     let store = HttpStore::new(settings).unwrap();
@@ -252,7 +255,7 @@ async fn no_value_and_no_token_is_in_a_log_or_an_error() {
     let mut errors = format!("{:?}", error(&store, "b").await);
     let edge = Edge::start(|_| Reply::new(200, r#"{"value": "planted-value" "#)).await;
     let file = server.folder.path().join("token");
-    let broken = HttpStore::new(HttpSettings { token_file: Some(file), ..settings(&edge.url()) }).unwrap();
+    let broken = HttpStore::new(HttpSettings { token_file: Some(file), ..HttpSettings::new(&edge.url()) }).unwrap();
     errors += &format!("{:?}", error(&broken, "k").await);
     let log = logs::whole_log();
     assert!(log.contains("TRACE"), "the log is captured");
