@@ -167,10 +167,11 @@ async fn a_certificate_counts_only_with_its_authority() {
 
     let ca = folder.path().join("ca.crt");
     fs::write(&ca, authority.pem()).unwrap();
-    let trusting = HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..HttpSettings::new(&url) }).unwrap();
+    let trusting =
+        HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..HttpSettings::new(url.clone()) }).unwrap();
     assert_eq!(text(&trusting, "k").await, "v");
     let other_name =
-        HttpSettings { ca_file: Some(ca), ..HttpSettings::new(&format!("https://127.0.0.1:{}", edge.address.port())) };
+        HttpSettings { ca_file: Some(ca), ..HttpSettings::new(format!("https://127.0.0.1:{}", edge.address.port())) };
     assert_eq!(class(&HttpStore::new(other_name).unwrap(), "k").await, FailureClass::Unavailable);
 }
 
@@ -186,7 +187,7 @@ async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
         ca_file: Some(ca),
         client_cert: Some(cert.clone()),
         client_key: Some(key.clone()),
-        ..HttpSettings::new(&format!("https://localhost:{}", edge.address.port()))
+        ..HttpSettings::new(format!("https://localhost:{}", edge.address.port()))
     };
     others.write_client(&cert, &key);
     let store = HttpStore::new(settings).unwrap();
