@@ -16,6 +16,7 @@ use flyte_secrets_stores::http::{HttpSettings, HttpStore};
 use flyte_secrets_stores::{FailureClass, SecretFetcher, SettingsError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TOKEN: &str = "planted-bearer-token";
 
@@ -155,6 +156,20 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_broken_off_is_no_value() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        socket.read(&mut [0; 4096]).await.unwrap();
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"value\": \"v\"}").await.unwrap();
+    });
+    let error = error(&store(&url), "k").await;
+    assert_eq!(error.class(), FailureClass::Unavailable);
+    assert!(error.detail().contains("broke off its answer"), "{error}");
+}
+
+#[tokio::test]
 async fn a_certificate_counts_only_with_its_authority() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -256,7 +271,7 @@ async fn no_value_and_no_token_is_in_a_log_or_an_error() {
     let mut errors = format!("{:?}", error(&store, "b").await);
     let edge = Edge::start(|_| Reply::new(200, r#"{"value": "planted-value" "#)).await;
     let file = server.folder.path().join("token");
-    let broken = HttpStore::new(HttpSettings { token_file: Some(file), ..HttpSettings::new(&edge.url()) }).unwrap();
+    let broken = HttpStore::new(HttpSettings { token_file: Some(file), ..HttpSettings::new(edge.url()) }).unwrap();
     errors += &format!("{:?}", error(&broken, "k").await);
     let log = logs::whole_log();
     assert!(log.contains("TRACE"), "the log is captured");
