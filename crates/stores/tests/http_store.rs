@@ -161,7 +161,7 @@ async fn an_answer_that_is_broken_off_is_no_value() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
-        socket.read(&mut [0; 4096]).await.unwrap();
+        assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
         socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"value\": \"v\"}").await.unwrap();
     });
     let error = error(&store(&url), "k").await;
