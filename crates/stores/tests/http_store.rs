@@ -16,15 +16,12 @@ use flyte_secrets_stores::http::{HttpSettings, HttpStore};
 use flyte_secrets_stores::{FailureClass, SecretFetcher, SettingsError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TOKEN: &str = "planted-bearer-token";
 
-fn settings(url: &str) -> HttpSettings {
-    HttpSettings { timeout: Duration::from_millis(500), ..HttpSettings::new(url) }
-}
-
 fn store(url: &str) -> HttpStore {
-    HttpStore::new(settings(url)).unwrap()
+    HttpStore::new(HttpSettings::new(url)).unwrap()
 }
 
 /// The reference server on a port of its own, over files in a folder of its own.
@@ -36,13 +33,12 @@ struct Reference {
 impl Reference {
     async fn start(secrets: &[(&str, Value)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let by_id: serde_json::Map<_, _> = secrets.iter().map(|(name, value)| (id(name).to_string(), value.clone())).collect();
+        let by_id: serde_json::Map<_, _> =
+            secrets.iter().map(|(name, value)| (id(name).to_string(), value.clone())).collect();
         fs::write(folder.path().join("secrets.json"), Value::from(by_id).to_string()).unwrap();
         fs::write(folder.path().join("token"), format!("{TOKEN}\n")).unwrap();
-        let files = reference_server::Files {
-            secrets: folder.path().join("secrets.json"),
-            token: folder.path().join("token"),
-        };
+        let files =
+            reference_server::Files { secrets: folder.path().join("secrets.json"), token: folder.path().join("token") };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, reference_server::router(files)).await });
@@ -50,7 +46,11 @@ impl Reference {
     }
 
     fn store(&self) -> HttpStore {
-        HttpStore::new(HttpSettings { token_file: Some(self.folder.path().join("token")), ..settings(&self.url) }).unwrap()
+        HttpStore::new(HttpSettings {
+            token_file: Some(self.folder.path().join("token")),
+            ..HttpSettings::new(&self.url)
+        })
+        .unwrap()
     }
 }
 
@@ -90,7 +90,8 @@ async fn odd_names_reach_the_server_as_they_are() {
 async fn an_id_is_one_segment_on_the_wire() {
     let edge = Edge::start(|_| Reply::new(200, json!({"value": "v"}))).await;
     store(&format!("{}/base/", edge.url())).get(&id("../a/b?c#d%2f")).await.unwrap();
-    let path = "/base/v1/secrets/u__org__flyte__domain__development__project__flytesnacks__key__..%2Fa%2Fb%3Fc%23d%252f";
+    let path =
+        "/base/v1/secrets/u__org__flyte__domain__development__project__flytesnacks__key__..%2Fa%2Fb%3Fc%23d%252f";
     assert_eq!(edge.lines(), [format!("GET {path}")]);
 }
 
@@ -98,7 +99,8 @@ async fn an_id_is_one_segment_on_the_wire() {
 async fn a_wrong_token_is_denied_and_a_new_one_in_the_file_counts_at_once() {
     let server = Reference::start(&[("k", json!({"value": "v"}))]).await;
     let file = server.folder.path().join("ours");
-    let store = HttpStore::new(HttpSettings { token_file: Some(file.clone()), ..settings(&server.url) }).unwrap();
+    let store =
+        HttpStore::new(HttpSettings { token_file: Some(file.clone()), ..HttpSettings::new(&server.url) }).unwrap();
     let missing = error(&store, "k").await;
     assert_eq!(missing.class(), FailureClass::Denied);
     assert!(missing.detail().contains(file.to_str().unwrap()), "{missing}");
@@ -123,7 +125,10 @@ async fn every_failure_has_its_class() {
     ] {
         let status = reply.status;
         let edge = Edge::start(move |_| reply.clone()).await;
-        assert_eq!(class(&store(&edge.url()), "k").await, expected, "{status}");
+        let impatient = expected == FailureClass::Late;
+        let timeout = if impatient { Duration::from_millis(300) } else { Duration::from_secs(10) };
+        let store = HttpStore::new(HttpSettings { timeout, ..HttpSettings::new(edge.url()) }).unwrap();
+        assert_eq!(class(&store, "k").await, expected, "{status}");
     }
 }
 
@@ -151,10 +156,25 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_broken_off_is_no_value() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"value\": \"v\"}").await.unwrap();
+    });
+    let error = error(&store(&url), "k").await;
+    assert_eq!(error.class(), FailureClass::Unavailable);
+    assert!(error.detail().contains("broke off its answer"), "{error}");
+}
+
+#[tokio::test]
 async fn a_certificate_counts_only_with_its_authority() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let edge = Edge::start_tls(authority.server(&["localhost"], None), |_| Reply::new(200, json!({"value": "v"}))).await;
+    let edge =
+        Edge::start_tls(authority.server(&["localhost"], None), |_| Reply::new(200, json!({"value": "v"}))).await;
     let url = format!("https://localhost:{}", edge.address.port());
     let error = error(&store(&url), "k").await;
     assert_eq!(error.class(), FailureClass::Unavailable);
@@ -162,17 +182,18 @@ async fn a_certificate_counts_only_with_its_authority() {
 
     let ca = folder.path().join("ca.crt");
     fs::write(&ca, authority.pem()).unwrap();
-    let trusting = HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..settings(&url) }).unwrap();
+    let trusting =
+        HttpStore::new(HttpSettings { ca_file: Some(ca.clone()), ..HttpSettings::new(url.clone()) }).unwrap();
     assert_eq!(text(&trusting, "k").await, "v");
-    let other_name = HttpSettings { ca_file: Some(ca), ..settings(&format!("https://127.0.0.1:{}", edge.address.port())) };
+    let other_name =
+        HttpSettings { ca_file: Some(ca), ..HttpSettings::new(format!("https://127.0.0.1:{}", edge.address.port())) };
     assert_eq!(class(&HttpStore::new(other_name).unwrap(), "k").await, FailureClass::Unavailable);
 }
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
     let folder = tempfile::tempdir().unwrap();
-    let (ca, cert, key) =
-        (folder.path().join("ca.crt"), folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let (ca, cert, key) = (folder.path().join("ca.crt"), folder.path().join("tls.crt"), folder.path().join("tls.key"));
     let (authority, clients, others) = (Authority::new(), Authority::new(), Authority::new());
     fs::write(&ca, authority.pem()).unwrap();
     let config = authority.server(&["localhost"], Some(&clients));
@@ -181,7 +202,7 @@ async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
         ca_file: Some(ca),
         client_cert: Some(cert.clone()),
         client_key: Some(key.clone()),
-        ..settings(&format!("https://localhost:{}", edge.address.port()))
+        ..HttpSettings::new(format!("https://localhost:{}", edge.address.port()))
     };
     others.write_client(&cert, &key);
     let store = HttpStore::new(settings).unwrap();
@@ -190,6 +211,27 @@ async fn a_client_certificate_is_shown_and_read_again_when_it_changes() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     clients.write_client(&cert, &key);
     assert_eq!(text(&store, "k").await, "v");
+}
+
+/// Runs in a process of its own, because proxies are variables of a process.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn process_behind_a_proxy() {
+    assert_eq!(text(&store("http://secrets.invalid"), "k").await, "through the proxy");
+    let direct = Edge::start(|_| Reply::new(200, json!({"value": "direct"}))).await;
+    assert_eq!(text(&store(&direct.url()), "k").await, "direct");
+}
+
+#[tokio::test]
+async fn the_proxies_of_the_environment_are_used_and_no_proxy_is_heeded() {
+    let proxy = Edge::start(|_| Reply::new(200, json!({"value": "through the proxy"}))).await;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "process_behind_a_proxy", "--ignored"]);
+    child.env("HTTP_PROXY", proxy.url()).env("http_proxy", proxy.url());
+    child.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((proxy.requests().len(), proxy.requests()[0].header("host")), (1, "secrets.invalid"));
 }
 
 #[test]
@@ -221,13 +263,15 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
 #[tokio::test]
 async fn no_value_and_no_token_is_in_a_log_or_an_error() {
     logs::capture();
-    let server = Reference::start(&[("k", json!({"value": "planted-value"})), ("b", json!({"value_base64": "planted-value"}))]).await;
+    let server =
+        Reference::start(&[("k", json!({"value": "planted-value"})), ("b", json!({"value_base64": "planted-value"}))])
+            .await;
     let store = server.store();
     assert_eq!(text(&store, "k").await, "planted-value");
     let mut errors = format!("{:?}", error(&store, "b").await);
     let edge = Edge::start(|_| Reply::new(200, r#"{"value": "planted-value" "#)).await;
     let file = server.folder.path().join("token");
-    let broken = HttpStore::new(HttpSettings { token_file: Some(file), ..settings(&edge.url()) }).unwrap();
+    let broken = HttpStore::new(HttpSettings { token_file: Some(file), ..HttpSettings::new(edge.url()) }).unwrap();
     errors += &format!("{:?}", error(&broken, "k").await);
     let log = logs::whole_log();
     assert!(log.contains("TRACE"), "the log is captured");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge::{Edge, Reply, Seen, class, closed_port, error, id, text};
+use edge::{Edge, Reply, Seen, class, closed_port, error, id, logs, text};
 use flyte_secrets_stores::vault::{TokenSource, VaultAuth, VaultSettings, VaultStore};
 use flyte_secrets_stores::{FailureClass, SecretFetcher};
 use futures::future::join_all;
@@ -62,11 +62,18 @@ impl Vault {
             role: "webhook".to_owned(),
             token_path: self.files.path().join("token"),
         };
-        VaultSettings { timeout: Duration::from_millis(500), ..VaultSettings::new(self.edge.url(), auth) }
+        VaultSettings::new(self.edge.url(), auth)
     }
 
-    fn store(&self) -> Arc<VaultStore> {
-        Arc::new(VaultStore::new(self.settings()).unwrap())
+    fn store(&self) -> VaultStore {
+        VaultStore::new(self.settings()).unwrap()
+    }
+
+    /// Impatient where the test waits for that.
+    fn store_for(&self, expected: FailureClass) -> VaultStore {
+        let short = expected == FailureClass::Late;
+        let timeout = if short { Duration::from_millis(300) } else { Duration::from_secs(10) };
+        VaultStore::new(VaultSettings { timeout, ..self.settings() }).unwrap()
     }
 }
 
@@ -96,7 +103,7 @@ async fn a_pod_logs_in_with_its_role_and_the_token_of_its_service_account() {
 async fn an_id_that_a_path_of_vault_cannot_hold_is_not_asked_for() {
     let vault = Vault::start(after_login(|_| value("v"))).await;
     for name in ["a/b", "/", "../../x", "a\nb", "a\0b", "a\u{85}b"] {
-        let error = error(&*vault.store(), name).await;
+        let error = error(&vault.store(), name).await;
         assert_eq!(error.class(), FailureClass::NotFound, "{name:?}");
         assert!(error.detail().contains("cannot hold"), "{error}");
     }
@@ -106,7 +113,10 @@ async fn an_id_that_a_path_of_vault_cannot_hold_is_not_asked_for() {
 #[tokio::test]
 async fn every_failure_has_its_class() {
     for (reply, expected) in [
-        (Reply::new(429, json!({"errors": ["request path: rate limit quota exceeded"]})).with("retry-after", 1), FailureClass::Throttled),
+        (
+            Reply::new(429, json!({"errors": ["request path: rate limit quota exceeded"]})).with("retry-after", 1),
+            FailureClass::Throttled,
+        ),
         (Reply::new(503, json!({"errors": ["Vault is sealed"]})), FailureClass::Unavailable),
         (Reply::new(500, json!({"errors": ["internal error"]})), FailureClass::Unavailable),
         (Reply::new(502, "<html>"), FailureClass::Unavailable),
@@ -117,7 +127,7 @@ async fn every_failure_has_its_class() {
     ] {
         let status = reply.status;
         let vault = Vault::start(after_login(move |_| reply.clone())).await;
-        assert_eq!(class(&*vault.store(), "k").await, expected, "{status}");
+        assert_eq!(class(&vault.store_for(expected), "k").await, expected, "{status}");
     }
 }
 
@@ -126,7 +136,7 @@ async fn a_standby_server_that_redirects_is_not_followed() {
     let active = Edge::start(|_| value("v")).await;
     let location = format!("{}/v1/secret/data/x", active.url());
     let vault = Vault::start(after_login(move |_| Reply::new(307, "").with("location", &location))).await;
-    let error = error(&*vault.store(), "k").await;
+    let error = error(&vault.store(), "k").await;
     assert_eq!(error.class(), FailureClass::Unavailable);
     assert!(error.detail().contains("address of the active server"), "{error}");
     assert_eq!(active.lines(), [""; 0]);
@@ -153,7 +163,7 @@ async fn a_failed_login_has_a_class_of_its_own() {
     ] {
         let status = reply.status;
         let vault = Vault::start(move |_| reply.clone()).await;
-        let error = error(&*vault.store(), "k").await;
+        let error = error(&vault.store_for(expected), "k").await;
         assert_eq!(error.class(), expected, "{status}: {error}");
         assert!(!format!("{error:?}").contains("planted-jwt"), "{error}");
         assert_eq!(vault.edge.count(SECRET), 0);
@@ -164,7 +174,7 @@ async fn a_failed_login_has_a_class_of_its_own() {
 async fn a_missing_credential_is_denied_and_its_file_named() {
     let vault = Vault::start(after_login(|_| value("v"))).await;
     fs::remove_file(vault.files.path().join("token")).unwrap();
-    let error = error(&*vault.store(), "k").await;
+    let error = error(&vault.store(), "k").await;
     assert_eq!(error.class(), FailureClass::Denied);
     assert!(error.detail().contains(vault.files.path().join("token").to_str().unwrap()), "{error}");
 }
@@ -189,25 +199,27 @@ async fn a_failed_login_is_everybodys_answer_for_a_second_and_then_tried_again()
     }
     assert_eq!(vault.edge.count(LOGIN), 1);
     tokio::time::sleep(Duration::from_millis(1050)).await;
-    class(&*store, "k").await;
+    class(&store, "k").await;
     assert_eq!(vault.edge.count(LOGIN), 2);
 }
 
 #[tokio::test]
 async fn a_caller_that_gives_up_takes_no_login_from_the_others() {
     let slow = after_login(|_| value("v"));
-    let vault = Vault::start(move |seen| slow(seen).after(Duration::from_millis(if line(seen) == LOGIN { 200 } else { 0 }))).await;
+    let vault =
+        Vault::start(move |seen| slow(seen).after(Duration::from_millis(if line(seen) == LOGIN { 200 } else { 0 })))
+            .await;
     let (store, id) = (vault.store(), id("k"));
     let impatient = tokio::time::timeout(Duration::from_millis(50), store.get(&id));
     assert!(impatient.await.is_err());
-    assert_eq!(text(&*store, "k").await, "v");
+    assert_eq!(text(&store, "k").await, "v");
     assert_eq!(vault.edge.count(LOGIN), 1);
 }
 
-/// Tokens with leases of one second. `renewal` answers renewals.
-async fn with_short_leases(renewal: impl Fn() -> Reply + Send + Sync + 'static) -> Vault {
+/// Tokens with leases of so many seconds. `renewal` answers renewals.
+async fn with_leases(seconds: u64, renewal: impl Fn() -> Reply + Send + Sync + 'static) -> Vault {
     Vault::start(move |seen| match line(seen).as_str() {
-        LOGIN => auth("t", 1, true),
+        LOGIN => auth("t", seconds, true),
         RENEW => renewal(),
         _ => value("v"),
     })
@@ -227,19 +239,18 @@ async fn ask_for(duration: Duration, store: &VaultStore) -> Duration {
 
 #[tokio::test]
 async fn a_lease_is_renewed_after_two_thirds_of_it_and_nobody_waits_for_that() {
-    let vault = with_short_leases(|| auth("t", 1, true).after(Duration::from_millis(200))).await;
-    let longest = ask_for(Duration::from_millis(2500), &vault.store()).await;
-    assert!(longest < Duration::from_millis(150), "{longest:?}");
-    assert_eq!(vault.edge.count(LOGIN), 1);
-    assert!((2..=4).contains(&vault.edge.count(RENEW)), "{:?}", vault.edge.lines());
+    let vault = with_leases(3, || auth("t", 3, true).after(Duration::from_millis(700))).await;
+    let longest = ask_for(Duration::from_millis(3500), &vault.store()).await;
+    assert!(longest < Duration::from_millis(650), "{longest:?}");
+    assert_eq!((vault.edge.count(LOGIN), vault.edge.count(RENEW)), (1, 1), "{:?}", vault.edge.lines());
 }
 
 #[tokio::test]
 async fn a_lease_that_is_not_renewed_any_more_ends_in_a_login_before_its_end() {
     for renewal in [|| denied(), || auth("t", 0, false)] {
-        let vault = with_short_leases(renewal).await;
-        ask_for(Duration::from_millis(1500), &vault.store()).await;
-        assert_eq!(vault.edge.count(LOGIN), 3, "{:?}", vault.edge.lines());
+        let vault = with_leases(2, renewal).await;
+        ask_for(Duration::from_millis(1800), &vault.store()).await;
+        assert_eq!(vault.edge.count(LOGIN), 2, "{:?}", vault.edge.lines());
     }
 }
 
@@ -255,7 +266,7 @@ async fn a_token_that_vault_no_longer_knows_is_replaced_and_the_secret_asked_for
     })
     .await;
     let (store, id) = (vault.store(), id("k"));
-    assert_eq!(text(&*store, "k").await, "v");
+    assert_eq!(text(&store, "k").await, "v");
     *good.lock().unwrap() = "t2".to_owned();
     let answers = join_all((0..50).map(|_| store.get(&id))).await;
     assert!(answers.iter().all(Result::is_ok));
@@ -270,7 +281,7 @@ async fn a_403_by_policy_costs_a_question_about_the_token_and_no_login() {
     .await;
     let store = vault.store();
     for _ in 0..3 {
-        assert_eq!(class(&*store, "k").await, FailureClass::Denied);
+        assert_eq!(class(&store, "k").await, FailureClass::Denied);
     }
     assert_eq!(vault.edge.count(LOGIN), 1);
 }
@@ -280,7 +291,7 @@ async fn an_identity_that_may_not_look_itself_up_makes_no_storm_of_logins() {
     let vault = Vault::start(after_login(|_| denied())).await;
     let store = vault.store();
     for _ in 0..20 {
-        assert_eq!(class(&*store, "k").await, FailureClass::Denied);
+        assert_eq!(class(&store, "k").await, FailureClass::Denied);
     }
     assert_eq!(vault.edge.count(LOGIN), 2);
 }
@@ -288,10 +299,14 @@ async fn an_identity_that_may_not_look_itself_up_makes_no_storm_of_logins() {
 #[tokio::test]
 async fn where_the_question_about_the_token_fails_the_secret_is_not_called_denied() {
     let vault = Vault::start(after_login(|seen| {
-        if seen.target.ends_with("lookup-self") { Reply::new(503, json!({"errors": ["Vault is sealed"]})) } else { denied() }
+        if seen.target.ends_with("lookup-self") {
+            Reply::new(503, json!({"errors": ["Vault is sealed"]}))
+        } else {
+            denied()
+        }
     }))
     .await;
-    assert_eq!(class(&*vault.store(), "k").await, FailureClass::Unavailable);
+    assert_eq!(class(&vault.store(), "k").await, FailureClass::Unavailable);
 }
 
 #[test]
@@ -318,7 +333,35 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
 async fn the_words_of_an_answer_stay_on_one_bounded_line() {
     let words = Value::from(vec![format!("1 error occurred:\n\t* {}\n\n", "x".repeat(5000))]);
     let vault = Vault::start(after_login(move |_| Reply::new(500, json!({"errors": words})))).await;
-    let error = error(&*vault.store(), "k").await;
+    let error = error(&vault.store(), "k").await;
     assert!(error.detail().contains("1 error occurred: * xx"), "{error}");
     assert_eq!(error.detail().chars().count(), 1000);
+}
+
+#[tokio::test]
+async fn no_token_and_no_credential_is_in_a_log_or_an_error() {
+    logs::capture();
+    let vault = Vault::start(|seen| match line(seen).as_str() {
+        LOGIN => auth("planted-token", 1, true),
+        RENEW => auth("planted-token", 1, true),
+        _ if seen.target.contains("denied") => denied(),
+        _ => value("planted-value"),
+    })
+    .await;
+    let store = vault.store();
+    let mut errors = String::new();
+    for _ in 0..10 {
+        assert_eq!(text(&store, "k").await, "planted-value");
+        errors += &format!("{:?}", error(&store, "denied").await);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // A login whose answer is broken off in the token.
+    let broken = Vault::start(|_| Reply::new(200, r#"{"auth": {"client_token": "planted-token"#)).await;
+    errors += &format!("{:?}", error(&broken.store(), "k").await);
+    assert!(vault.edge.count(RENEW) > 0);
+    let log = logs::whole_log();
+    assert!(log.contains("TRACE"), "the log is captured");
+    for planted in ["planted-value", "planted-token", "planted-jwt"] {
+        assert!(!log.contains(planted) && !errors.contains(planted), "{planted}: {errors}");
+    }
 }

@@ -2,10 +2,10 @@
 #![cfg(all(feature = "vault", feature = "real-stores"))]
 #![allow(clippy::unwrap_used)]
 
+mod edge;
 #[path = "edge/bao.rs"]
 #[allow(missing_docs, unreachable_pub)]
 mod openbao;
-mod edge;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -201,15 +201,16 @@ async fn after_its_token_is_revoked_the_store_logs_in_again() {
 
 #[tokio::test]
 async fn a_token_is_renewed_before_it_ends() {
-    let team = Team::new("renewed", json!({"token_ttl": "2s", "token_max_ttl": "1h"})).await;
+    // The secret id is good for one login, so that nothing but renewals can keep the store going.
+    let role = json!({"token_ttl": "3s", "token_max_ttl": "1h", "secret_id_num_uses": 1});
+    let team = Team::new("renewed", role).await;
     team.put("k", json!({"value": "v"})).await;
     let store = team.store();
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(5) {
+    while begin.elapsed() < Duration::from_secs(7) {
         assert_eq!(text(&store, "k").await, "v");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert_eq!(team.bao.logins("renewed").await, 1);
 }
 
 #[tokio::test]

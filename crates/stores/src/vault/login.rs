@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::api::{Api, Words, general_failure};
 use super::session::{Auth, Lease, Looked, Session};
@@ -58,7 +59,7 @@ pub(super) async fn log_in(api: &Api, auth: &VaultAuth) -> Result<Session, Fetch
         VaultAuth::Token(TokenSource::File(path)) => {
             use_token(api, read_credential("token for Vault", path).await?).await
         }
-        VaultAuth::Token(TokenSource::Environment) => match std::env::var(TOKEN_VARIABLE) {
+        VaultAuth::Token(TokenSource::Environment) => match std::env::var(TOKEN_VARIABLE).map(Zeroizing::new) {
             Ok(token) if !token.trim().is_empty() => use_token(api, SecretString::from(token.trim())).await,
             _ => Err(FetchError::new(FailureClass::Denied, format!("no token for Vault: {TOKEN_VARIABLE} is not set"))),
         },

@@ -1,6 +1,5 @@
 //! Who is logged in: one session for all, one login at a time, and no storm of them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +29,8 @@ pub(super) struct Sessions {
     state: Mutex<State>,
     /// Held during a login, so that there is one at a time.
     gate: tokio::sync::Mutex<()>,
-    renewing: AtomicBool,
+    /// Held during a renewal; whoever finds it taken leaves it to the other.
+    renewal: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl Sessions {
             timeout: settings.timeout,
             state: Mutex::default(),
             gate: tokio::sync::Mutex::default(),
-            renewing: AtomicBool::new(false),
+            renewal: Arc::default(),
         })
     }
 
@@ -98,9 +98,14 @@ impl Sessions {
             (state.alive(), state.due)
         };
         let Some(session) = session else { return self.enter(None).await };
-        if due.is_some_and(|due| due <= Instant::now()) && !self.renewing.swap(true, Ordering::AcqRel) {
+        if due.is_some_and(|due| due <= Instant::now())
+            && let Ok(renewal) = Arc::clone(&self.renewal).try_lock_owned()
+        {
             let (sessions, old) = (Arc::clone(self), Arc::clone(&session));
-            tokio::spawn(async move { sessions.refresh(&old).await });
+            tokio::spawn(async move {
+                sessions.refresh(&old).await;
+                drop(renewal);
+            });
         }
         Ok(session)
     }
@@ -190,7 +195,6 @@ impl Sessions {
                 }
             }
         }
-        self.renewing.store(false, Ordering::Release);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

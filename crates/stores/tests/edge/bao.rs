@@ -91,8 +91,9 @@ impl Bao {
         let (_, answer) = call(self, "", Method::GET, "auth/token/accessors?list=true", Value::Null).await.unwrap();
         let mut logins = 0;
         for accessor in answer["data"]["keys"].as_array().unwrap() {
-            let (_, token) =
-                call(self, "", Method::POST, "auth/token/lookup-accessor", json!({"accessor": accessor})).await.unwrap();
+            let (_, token) = call(self, "", Method::POST, "auth/token/lookup-accessor", json!({"accessor": accessor}))
+                .await
+                .unwrap();
             logins += usize::from(token["data"]["path"] == format!("auth/{mount}/login"));
         }
         logins

@@ -1,0 +1,86 @@
+//! What an error of the SDK means.
+
+use std::error::Error as _;
+
+use azure_core::Error;
+use azure_core::error::ErrorKind;
+use serde::Deserialize;
+
+use crate::fetcher::{FailureClass, FetchError};
+
+/// The body of Key Vault's errors: <https://learn.microsoft.com/azure/key-vault/general/rest-error-codes>.
+#[derive(Default, Deserialize)]
+struct Body {
+    #[serde(default)]
+    error: Problem,
+}
+
+#[derive(Default, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    innererror: Option<Inner>,
+}
+
+#[derive(Deserialize)]
+struct Inner {
+    #[serde(default)]
+    code: String,
+}
+
+/// Why Key Vault gave no secret of this name.
+pub(super) fn of(error: &Error, name: &str) -> FetchError {
+    if let Some(ours) = ours(error) {
+        return ours.clone();
+    }
+    match error.kind() {
+        ErrorKind::HttpResponse { status, raw_response, .. } => {
+            let body = raw_response.as_ref().map(|answer| &**answer.body()).unwrap_or_default();
+            answered(u16::from(*status), body, name)
+        }
+        // Bodies are parsed by us, so this text speaks of the challenge or the URL.
+        _ => FetchError::new(
+            FailureClass::Unavailable,
+            format!("{name} cannot be asked for: {error}; check that vaultURI is the address of a Key Vault"),
+        ),
+    }
+}
+
+/// The failure of our own client or identity inside an error of the SDK.
+pub(super) fn ours(error: &Error) -> Option<&FetchError> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(ours) = error.downcast_ref::<FetchError>() {
+            return Some(ours);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// What an answer other than 200 means.
+fn answered(status: u16, body: &[u8], name: &str) -> FetchError {
+    let Problem { code, message, innererror } = serde_json::from_slice::<Body>(body).unwrap_or_default().error;
+    let inner = innererror.map(|inner| inner.code).unwrap_or_default();
+    let (class, what) = match (status, code.as_str(), inner.as_str()) {
+        (404, "SecretNotFound", _) => (FailureClass::NotFound, "no such secret"),
+        (404, ..) => (FailureClass::Unavailable, "404 without the code SecretNotFound: check vaultURI"),
+        (403, _, "SecretDisabled") => (FailureClass::Denied, "the secret is disabled; enable its latest version"),
+        (403, ..) => (
+            FailureClass::Denied,
+            "our identity may not read it: grant the role \"Key Vault Secrets User\" on the vault (or the access policy \
+             Get of secrets), and look at the vault's firewall",
+        ),
+        (401, ..) => (FailureClass::Denied, "Key Vault does not accept our token: is the vault in another tenant?"),
+        (429, ..) => (FailureClass::Throttled, "Key Vault asks us to slow down"),
+        (300..=399, ..) => (FailureClass::Unavailable, "a redirect, which is not followed: check vaultURI"),
+        (408 | 500.., ..) => (FailureClass::Unavailable, "Key Vault failed"),
+        _ => (FailureClass::Malformed, "an answer that Key Vault does not give"),
+    };
+    let codes = [code, inner].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join("/");
+    let codes = if codes.is_empty() { String::new() } else { format!(" {codes}") };
+    let says = if message.is_empty() { "nothing more" } else { message.as_str() };
+    FetchError::new(class, format!("secret {name}: {what} ({status}{codes}); it says: {says}"))
+}
