@@ -50,7 +50,8 @@ async fn a_value_stands_in_a_secret_and_nowhere_else() {
     let metrics = webhook.plain("/metrics").await.unwrap().1;
     let etcd = etcd_outside_secrets().await;
     assert!(etcd.contains("/registry/pods/audited/delivered"), "etcd's pods were read");
-    for (place, text) in [("audit log", audited), ("events", events), ("metrics", metrics), ("etcd", etcd), ("log", webhook.logged())]
+    for (place, text) in
+        [("audit log", audited), ("events", events), ("metrics", metrics), ("etcd", etcd), ("log", webhook.logged())]
     {
         for value in [TEXT.as_bytes(), &FILE[..24], GLOBAL.as_bytes()] {
             // A patch travels in base64, and so does a Secret's data: any alignment of the first bytes would do.

@@ -13,8 +13,8 @@ use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, encode_all};
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Secret, SecretManagerType, Settings};
-use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
 use flyte_secrets_stores::local::{LocalError, LocalStore, Places, Unlock};
+use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
 use flyte_secrets_webhook::admission::{Sources, Variables};
 use flyte_secrets_webhook::certificates::{
     CertificateAuthority, CertificateNames, CertificateResolver, KeyPairPem, inspect, server_config,

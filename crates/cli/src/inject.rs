@@ -46,7 +46,8 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
                 not_labelled(&place, as_json);
                 continue;
             };
-            let mirrors = mirrors(&admission).filter(|mirror| written.insert((place.namespace.clone(), mirror.name.clone())));
+            let mirrors =
+                mirrors(&admission).filter(|mirror| written.insert((place.namespace.clone(), mirror.name.clone())));
             secrets.extend(mirrors.map(|mirror| secret(mirror, &place.namespace, args.reveal)));
             match outcome(&place, &admission, as_json) {
                 Ok(None) => {}

@@ -16,6 +16,7 @@ mod output;
 mod secret;
 mod serve;
 mod setup;
+mod stores;
 
 use std::ffi::OsStr;
 use std::path::Path;

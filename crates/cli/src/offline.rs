@@ -69,7 +69,13 @@ impl Offline {
         let variables = Variables::new(variables, &settings.global.env_prefix);
         let look_ups = LookUps::new(vec![Arc::new(values)], LookUpSettings::uncached(), Arc::new(NoObserver));
         let sources = Sources { variables, look_ups, pull_secrets: None };
-        Ok(Self { settings, sources, namespace: args.namespace.clone(), creator: args.creator.clone(), ignore_label: args.ignore_label })
+        Ok(Self {
+            settings,
+            sources,
+            namespace: args.namespace.clone(),
+            creator: args.creator.clone(),
+            ignore_label: args.ignore_label,
+        })
     }
 
     /// Decides about every pod of a document.

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
-use flyte_secrets_config::{Config, StoreSettings, WebhookSettings};
+use flyte_secrets_config::{Config, InvalidationAuthentication, InvalidationSettings, StoreSettings, WebhookSettings};
+use flyte_secrets_core::access;
+use flyte_secrets_core::encoded_id::SecretId;
+use flyte_secrets_core::settings::Delivery;
 use flyte_secrets_core::{Profile, SecretManagerType, Settings};
-use flyte_secrets_stores::SecretFetcher;
-use flyte_secrets_stores::kubernetes::KubernetesStore;
-use flyte_secrets_stores::local::{LocalStore, Unlock};
-use flyte_secrets_webhook::admission::{Sources, Variables};
+use flyte_secrets_stores::LookUps;
+use flyte_secrets_webhook::admission::{Fresh, Sources, Variables, Writers};
 use flyte_secrets_webhook::certificates::{
     CertificateNames, CertificateResolver, ReloadError, Reloader, server_config,
 };
-use flyte_secrets_webhook::kubernetes::client;
+use flyte_secrets_webhook::image_pull::PullSecrets;
+use flyte_secrets_webhook::invalidation::{self, Authenticator};
+use flyte_secrets_webhook::kubernetes::{client, watching_client};
 use flyte_secrets_webhook::metrics::Metrics;
+use flyte_secrets_webhook::mirrors::{MirrorSettings, Mirrors};
 use flyte_secrets_webhook::registration::{
     Endpoint, Pace, Registration, RegistrationSettings, RegistrationState, keep_registered,
 };
@@ -27,7 +31,7 @@ use crate::Failed;
 use crate::args::ConfigArgs;
 use crate::endpoint::endpoint;
 use crate::setup::Surroundings;
-use crate::{init_certs, logging, secret};
+use crate::{init_certs, logging, stores};
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
@@ -43,89 +47,149 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Res
 
 async fn run_with(config: Config) -> Result<()> {
     let Config { injection, webhook, .. } = &config;
-    let sources = sources(&config).await?;
+    for note in access::warnings(&injection.access, injection.profile) {
+        tracing::warn!("webhook.accessPolicy: {note}");
+    }
+    let metrics = Metrics::new(&webhook.metrics_prefix);
+    let settings = Arc::new(ArcSwap::from_pointee(injection.clone()));
+    let sources = sources(&config, &metrics).await?;
+    let writers = writers(&config, &settings, &sources, &metrics).await?;
     let endpoint = endpoint(webhook)?;
     let reloader = certificate(&config, endpoint.as_ref()).await?;
 
     let readiness = Readiness::new();
-    let metrics = Metrics::new(&webhook.metrics_prefix);
     watch_expiry(reloader.resolver(), metrics.clone());
     let tls = Arc::new(server_config(reloader.resolver()));
     register(webhook, endpoint, reloader.ca_bundle(), &readiness).await?;
     tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
+    let end = Ending::at_signal()?;
+    let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
+    watch_store(&config, &sources.look_ups).await?;
 
-    let reviewer = PodReviewer::new(Arc::new(ArcSwap::from_pointee(injection.clone())), sources);
-    let settings = ServerSettings {
+    let reviewer = PodReviewer::new(settings, sources, writers);
+    let server = ServerSettings {
         listen_port: webhook.listen_port,
         metrics_port: webhook.metrics_port,
         webhook_timeout: webhook.timeout,
         ..ServerSettings::default()
     };
-    let running = serve(settings, Arc::new(reviewer), tls, readiness, metrics, asked_to_end()?).await?;
+    let running = serve(server, Arc::new(reviewer), tls, readiness, metrics, end.reached()).await?;
     tracing::info!(
         address = %running.addr,
         metrics = %running.metrics_addr,
+        invalidations = invalidations.as_ref().map(|running| running.addr.to_string()),
         managers = %managers(injection),
+        delivery = ?injection.delivery,
+        access_policy = ?injection.access.mode,
         "serving"
     );
-    running.handle.await.context("the server ended early")
+    running.handle.await.context("the server ended early")?;
+    Ok(())
 }
 
 fn managers(settings: &Settings) -> String {
     settings.managers.iter().map(|manager| manager.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// Ends at SIGTERM or SIGINT.
-fn asked_to_end() -> Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+/// The moment at which the program is asked to end, for all its parts.
+#[derive(Clone)]
+struct Ending(watch::Receiver<bool>);
+
+impl Ending {
+    /// SIGTERM or SIGINT.
+    fn at_signal() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let (asked, ending) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            asked.send_replace(true);
+        });
+        Ok(Self(ending))
+    }
+
+    async fn reached(mut self) {
+        // The other side goes away only after it has told.
+        let _ = self.0.wait_for(|asked| *asked).await;
+    }
 }
 
 /// Where Global and Embedded find values.
-async fn sources(config: &Config) -> Result<Sources> {
-    let Config { injection, stores, .. } = config;
+async fn sources(config: &Config, metrics: &Metrics) -> Result<Sources> {
+    let Config { injection, stores, webhook, .. } = config;
     let variables = Variables::of_this_process(&injection.global.env_prefix);
     if !injection.managers.contains(&SecretManagerType::Embedded) {
-        return Ok(Sources { variables, stores: Vec::new() });
+        return Ok(Sources { variables, ..Sources::default() });
     }
-    if injection.embedded.image_pull_secrets {
-        bail!(
-            "webhook.embeddedSecretManagerConfig.imagePullSecrets.enabled: this version does not bring image-pull \
-             secrets; set it to false, or keep Flyte's own webhook for them"
-        );
-    }
-    let mut fetchers = Vec::new();
-    for store in &stores.stores {
-        fetchers.push(fetcher(store).await?);
-    }
-    Ok(Sources { variables, stores: fetchers })
+    let look_ups = stores::look_ups(stores, Arc::new(metrics.clone())).await?;
+    let pull_secrets = match (injection.embedded.image_pull_secrets, &webhook.pod_namespace) {
+        (false, _) => None,
+        (true, Some(namespace)) => Some(PullSecrets::new(client().await?, namespace)),
+        (true, None) => bail!(
+            "webhook.embeddedSecretManagerConfig.imagePullSecrets.enabled: image-pull Secrets are taken from the \
+             webhook's own namespace; set POD_NAMESPACE"
+        ),
+    };
+    Ok(Sources { variables, look_ups, pull_secrets })
 }
 
-async fn fetcher(store: &StoreSettings) -> Result<Arc<dyn SecretFetcher>> {
-    Ok(match store {
-        StoreSettings::Local(local) => {
-            let unlock = match std::env::var("FLYTE_SECRETS_PASSPHRASE") {
-                Ok(passphrase) => Unlock::Passphrase(passphrase.into()),
-                Err(_) => Unlock::KeyFile,
-            };
-            Arc::new(LocalStore::open(secret::places(local)?, unlock).context("cannot open the local store")?)
-        }
-        StoreSettings::K8s(k8s) => {
-            let client = client().await?;
-            Arc::new(KubernetesStore::new(client, &*k8s.namespace, k8s.kube_client.timeout)?)
-        }
-        other => bail!(
-            "webhook.embeddedSecretManagerConfig: this build has no store {:?}; it has K8s and Local",
-            other.store_type()
-        ),
-    })
+/// Who writes what pods refer to; nobody where everything stands in the pods.
+async fn writers(
+    config: &Config,
+    settings: &Arc<ArcSwap<Settings>>,
+    sources: &Sources,
+    metrics: &Metrics,
+) -> Result<Option<Writers>> {
+    let Config { injection, mirrors, .. } = config;
+    if injection.delivery == Delivery::PodSpec && sources.pull_secrets.is_none() {
+        return Ok(None);
+    }
+    let fresh = Fresh::new(Arc::clone(settings), sources.clone());
+    let mirrors = MirrorSettings { retention: mirrors.retention, grace: mirrors.grace, ..MirrorSettings::default() };
+    let mirrors = Mirrors::new(client().await?, Arc::new(fresh), mirrors, Arc::new(metrics.clone()));
+    Ok(Some(Writers { mirrors, pull_secrets: sources.pull_secrets.clone() }))
+}
+
+/// The port at which caches are told of changes.
+async fn invalidations(
+    webhook: &WebhookSettings,
+    look_ups: &LookUps,
+    metrics: &Metrics,
+    end: Ending,
+) -> Result<Option<invalidation::Running>> {
+    let Some(port) = webhook.cache_invalidation_port else { return Ok(None) };
+    let InvalidationSettings { authentication, allowed_service_accounts, per_id_per_minute, per_minute } =
+        webhook.invalidation.clone();
+    let authenticator = match authentication {
+        InvalidationAuthentication::None => None,
+        InvalidationAuthentication::TokenReview => Some(Authenticator::new(client().await?, &allowed_service_accounts)),
+    };
+    let settings = invalidation::InvalidationSettings { port, per_id_per_minute, per_minute, ..Default::default() };
+    let look_ups = look_ups.clone();
+    let drop_secret = Arc::new(move |id: &SecretId| look_ups.invalidate(id));
+    let running =
+        invalidation::serve_invalidation(settings, drop_secret, authenticator, metrics.clone(), end.reached()).await?;
+    Ok(Some(running))
+}
+
+/// Has cached values of the K8s store dropped as soon as its Secrets change.
+async fn watch_store(config: &Config, look_ups: &LookUps) -> Result<()> {
+    let watched = config.stores.stores.iter().find_map(|store| match store {
+        StoreSettings::K8s(settings) if settings.watch => Some(settings.namespace.clone()),
+        _ => None,
+    });
+    let Some(namespace) = watched else { return Ok(()) };
+    let client = watching_client().await?;
+    let (changes, resets) = (look_ups.clone(), look_ups.clone());
+    let (of_changes, of_resets) = (namespace.clone(), namespace.clone());
+    let on_change = move |name: &str| changes.invalidate_kubernetes_secret(&of_changes, name);
+    let on_reset = move || resets.invalidate_namespace(&of_resets);
+    tokio::spawn(flyte_secrets_stores::kubernetes::watch(client, namespace, on_change, on_reset));
+    Ok(())
 }
 
 /// The certificate of `webhook.certDir`. As in Flyte 2, one is made at start-up where none is.

@@ -139,8 +139,7 @@ fn vault(settings: &config::VaultStoreSettings, timeout: Duration) -> Store {
         ConfiguredVersion::V1 => KvVersion::V1,
         ConfiguredVersion::V2 => KvVersion::V2,
     };
-    let settings =
-        VaultSettings { address, namespace, mount, path_prefix, kv_version, field, auth, ca_file, timeout };
+    let settings = VaultSettings { address, namespace, mount, path_prefix, kv_version, field, auth, ca_file, timeout };
     Ok(Arc::new(VaultStore::new(settings)?))
 }
 #[cfg(not(feature = "vault"))]

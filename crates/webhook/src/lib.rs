@@ -5,9 +5,12 @@
 
 pub mod admission;
 pub mod certificates;
+pub mod image_pull;
 pub mod invalidation;
 pub mod kubernetes;
+pub mod leader;
 pub mod metrics;
+pub mod mirrors;
 pub mod registration;
 pub mod review;
 pub mod server;

@@ -4,6 +4,7 @@
 //! atomic additions. Names of pods, secrets or namespaces are no labels.
 
 mod guard;
+mod observers;
 mod stores;
 
 use std::collections::BTreeMap;

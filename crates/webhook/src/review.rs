@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use data_encoding::BASE64;
 use flyte_secrets_core::Settings;
 use flyte_secrets_core::outline::{Object, PodOutline, Text};
+use flyte_secrets_core::settings::AccessMode;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use serde::de::IgnoredAny;
@@ -21,7 +22,7 @@ use serde_json::value::RawValue;
 
 use crate::admission::wording::plain;
 use crate::admission::{Admission, Code, Creation, Decision, Handled, Refusal, Sources, Writers, admit};
-use crate::server::{Outcome, Reviewed, Reviewer};
+use crate::server::{AccessBreach, Outcome, Reviewed, Reviewer};
 
 /// Each warning is kept to a readable length, in bytes.
 const MAX_WARNING: usize = 1024;
@@ -149,7 +150,9 @@ impl PodReviewer {
 
 impl Reviewer for PodReviewer {
     fn review<'a>(&'a self, body: &'a [u8], deadline: Instant) -> BoxFuture<'a, Reviewed> {
-        Box::pin(async move { review(&self.settings.load_full(), &self.sources, self.writers.as_ref(), body, deadline).await })
+        Box::pin(async move {
+            review(&self.settings.load_full(), &self.sources, self.writers.as_ref(), body, deadline).await
+        })
     }
 }
 
@@ -181,14 +184,20 @@ pub async fn review(
     if let (Some(writers), false) = (writers, request.dry_run.unwrap_or_default()) {
         admission = writers.write(admission, namespace, deadline).await;
     }
-    let mut reviewed = answer(version, request, namespace, admission);
+    let mut reviewed = answer(version, request, namespace, admission, settings.access.mode == AccessMode::Enforce);
     if reviewed.pod.is_empty() {
         (*pod.metadata.generate_name).clone_into(&mut reviewed.pod);
     }
     reviewed
 }
 
-fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &str, admission: Admission) -> Reviewed {
+fn answer<Pod>(
+    version: &str,
+    request: &AdmissionRequest<'_, Pod>,
+    namespace: &str,
+    admission: Admission,
+    enforced: bool,
+) -> Reviewed {
     let Admission { decision, handled, warnings, breach, .. } = admission;
     let mut response = Response { allowed: true, ..Response::default() };
     response.warnings = bounded(&warnings);
@@ -216,7 +225,8 @@ fn answer<Pod>(version: &str, request: &AdmissionRequest<'_, Pod>, namespace: &s
     let mut reviewed = reviewed(version, request, outcome, response);
     namespace.clone_into(&mut reviewed.namespace);
     reviewed.warnings = warnings.len();
-    reviewed.breach = breach;
+    let creator = request.user_info.as_ref().map_or("", |user| &*user.username);
+    reviewed.breach = breach.map(|breach| AccessBreach { breach, creator: creator.to_owned(), enforced });
     for (manager, _) in handled.iter().filter_map(|one| one.served.as_ref()) {
         if !reviewed.managers.contains(&manager.name()) {
             reviewed.managers.push(manager.name());

@@ -92,7 +92,7 @@ impl Webhook {
         capture();
         let metrics = Metrics::new("flyte:");
         let settings = Arc::new(ArcSwap::from_pointee(self.settings.clone()));
-        let reviewer = Arc::new(PodReviewer::new(settings, self.sources.clone()));
+        let reviewer = Arc::new(PodReviewer::new(settings, self.sources.clone(), None));
         let router = admission_router(&ServerSettings::default(), reviewer, metrics.clone());
         let request = Request::post(ADMISSION_PATH).header(header::CONTENT_TYPE, "application/json");
         let (head, body) = router.oneshot(request.body(Body::from(body)).unwrap()).await.unwrap().into_parts();

@@ -44,6 +44,7 @@ impl Reviewer for Script {
                     uid: review["request"]["uid"].as_str().unwrap().into(),
                     dry_run: true,
                     warnings: 0,
+                    breach: None,
                     reason: Some("because".into()),
                 },
                 Self::Panic => panic!("the value is {PLANTED}"),

@@ -32,14 +32,19 @@ pub(super) fn look_up(settings: &Settings, request: &Secret) -> Result<GlobalLoo
         }
         _ => return Err(unknown_mount_requirement(request)),
     }
+    Ok(place(settings, group, key))
+}
+
+/// Where a group and a key stand.
+pub(super) fn place(settings: &Settings, group: &str, key: &str) -> GlobalLookUp {
     let prefix = &settings.global.env_prefix;
-    Ok(GlobalLookUp {
+    GlobalLookUp {
         variable: format!("{prefix}{}_{}", case::upper(group), case::upper(key)),
         file: path_parts(&[("group", group), ("key", key)]).map(|()| {
             let below = paths::join(&[group, key]);
             settings.global.secrets_prefix.join(below.trim_start_matches('/')).to_string_lossy().into_owned()
         }),
-    })
+    }
 }
 
 pub(super) fn inject(settings: &Settings, request: &Secret, found: &Found) -> Answer {

@@ -95,6 +95,12 @@ pub fn look_up(manager: SecretManagerType, context: &Context<'_>, request: &Secr
     }
 }
 
+/// Where Global looks for a group and a key, whoever asks.
+#[must_use]
+pub fn global_look_up(settings: &Settings, group: &str, key: &str) -> GlobalLookUp {
+    global::place(settings, group, key)
+}
+
 /// What `manager` adds to the pod for a request. `found` is what [`look_up`] asked for.
 ///
 /// # Errors

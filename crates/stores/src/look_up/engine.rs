@@ -204,6 +204,7 @@ impl Engine {
                 if !fresh {
                     self.observer.cache(CacheEvent::Stale);
                     let store = self.stores[question.key.store].fetcher.name();
+                    self.observer.stale(store);
                     let age = answer.began.elapsed().as_secs();
                     tracing::warn!(store, id = %question.id, %class, age_s = age, "the store fails: an old value is served");
                 }

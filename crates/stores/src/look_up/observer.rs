@@ -17,6 +17,9 @@ pub trait LookUpObserver: Send + Sync {
     /// What the cache had for one question.
     fn cache(&self, _event: CacheEvent) {}
 
+    /// A value of this store was served although its time was up.
+    fn stale(&self, _store: &str) {}
+
     /// The cache has changed: this many answers of this size, bookkeeping included.
     fn cached(&self, _entries: usize, _bytes: u64) {}
 }

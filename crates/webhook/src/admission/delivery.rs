@@ -52,12 +52,7 @@ pub(super) struct Read<'a> {
 ///
 /// # Errors
 /// A sentence without its subject, for a value that no Secret can hold.
-pub(super) fn way(
-    settings: &Settings,
-    namespace: &str,
-    request: &Secret,
-    read: Read<'_>,
-) -> Result<Way, &'static str> {
+pub(super) fn way(settings: &Settings, namespace: &str, request: &Secret, read: Read<'_>) -> Result<Way, &'static str> {
     let Read { source, value, fetched, place } = read;
     if settings.delivery == Delivery::PodSpec {
         return Ok(Way::PodSpec);
@@ -108,16 +103,16 @@ impl Writers {
     }
 
     async fn mirror(&self, namespace: &str, mirror: &WantedMirror, deadline: Instant) -> Result<(), Problem> {
-        self.mirrors.keep(namespace, mirror, deadline).await.map_err(|error| Problem {
+        self.mirrors.keep(namespace, mirror, deadline.into()).await.map_err(|error| Problem {
             what: format!("the mirror {} of {}", mirror.name, mirror.source),
             why: error.to_string(),
-            retryable: error.retryable(),
+            retryable: error.is_retryable(),
         })
     }
 
     async fn copy(&self, namespace: &str, secret: &PullSecret, deadline: Instant) -> Result<(), Problem> {
         let Some(pull_secrets) = &self.pull_secrets else { return Ok(()) };
-        pull_secrets.copy(secret, namespace, deadline).await.map_err(|error| Problem {
+        pull_secrets.copy(secret, namespace, deadline.into()).await.map_err(|error| Problem {
             what: format!("the image-pull Secret {}", secret.name()),
             why: error.to_string(),
             retryable: true,

@@ -1,15 +1,16 @@
 //! Values read again from their source, past every cache: what a mirror is compared with before it is changed.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use flyte_secrets_core::Settings;
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::injectors::global_look_up;
 use flyte_secrets_core::mirror::MirrorSource;
-use flyte_secrets_core::Settings;
 use flyte_secrets_stores::{FailureClass, Freshness};
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::sources::{Failure, Sources};
 use crate::mirrors::{FreshError, FreshValue, FreshValues};
@@ -36,10 +37,11 @@ impl Fresh {
         }
     }
 
+    /// A value that only a wider scope has now is another secret.
     /// A value that only a wider scope has now is another secret: the mirror's own is gone.
     async fn embedded(&self, id: &str, deadline: Instant) -> Result<FreshValue, FreshError> {
         let id = SecretId::decode(id).map_err(|error| FreshError::Failed(error.to_string()))?;
-        match self.sources.look_ups.find(&id, Freshness::Fresh, deadline.into()).await {
+        match self.sources.look_ups.find(&id, Freshness::Fresh, deadline).await {
             Ok(found) if found.id == id => Ok(FreshValue { value: found.value, fetched: found.fetched }),
             Ok(_) => Err(FreshError::Gone),
             Err(error) if error.class() == FailureClass::NotFound => Err(FreshError::Gone),

@@ -166,7 +166,7 @@ pub async fn admit(
     admission.handled = resolved(circumstances, requests).await;
     admission.breach = breach.filter(|_| admission.handled.iter().any(|one| one.breached));
     if let (Some(breach), AccessMode::Audit) = (&admission.breach, settings.access.mode) {
-        admission.warnings.push(format!("webhook.accessPolicy.mode Enforce would refuse this pod: it {breach}"));
+        admission.warnings.push(format!("with webhook.accessPolicy.mode: Enforce the webhook {breach}"));
     }
     if let Some(refusal) = Refusal::unserved(&admission.pod, &admission.handled) {
         if refusal.code == Code::Unavailable {
@@ -243,9 +243,8 @@ fn distinct(requests: Vec<Request>) -> Vec<Request> {
 /// What the managers say about all requests, many at a time. A request that does not fit into the pod any more is declined
 /// there and passed on; it is the same one every time, as room is given in the order of the requests.
 async fn resolved(circumstances: Circumstances<'_>, requests: Vec<Request>) -> Vec<Handled> {
-    let mut answers = stream::iter(requests)
-        .map(|request| resolve::resolve(circumstances, request))
-        .buffered(CONCURRENT_REQUESTS);
+    let mut answers =
+        stream::iter(requests).map(|request| resolve::resolve(circumstances, request)).buffered(CONCURRENT_REQUESTS);
     let (mut handled, mut room) = (Vec::new(), Room::default());
     while let Some(mut one) = answers.next().await {
         while let Err(reason) = room.take(&one) {

@@ -12,7 +12,7 @@ use flyte_secrets_core::mirror::MirrorSource;
 use flyte_secrets_core::settings::{AccessMode, OnManagerFailure};
 use flyte_secrets_core::value::SecretValue;
 
-use super::delivery::{Read, Way, way};
+use super::delivery::{Read, way};
 use super::sources::{Failure, Sources};
 use super::wording::plain;
 use super::{Handled, Whence};
@@ -128,11 +128,7 @@ struct LookedUp {
 }
 
 /// The webhook's own variable or file, if the pod may have it.
-fn global(
-    circumstances: Circumstances<'_>,
-    handled: &mut Handled,
-    place: &GlobalLookUp,
-) -> Result<LookedUp, Failure> {
+fn global(circumstances: Circumstances<'_>, handled: &mut Handled, place: &GlobalLookUp) -> Result<LookedUp, Failure> {
     let held = circumstances.sources.global(place);
     if let Some(breach) = circumstances.breach {
         // Every pod's every request comes here first: worth counting is who asks for what is there. The answer does not
@@ -153,11 +149,7 @@ fn global(
 }
 
 /// A store's value, from the narrowest scope that has one, if the pod may have it.
-async fn store(
-    circumstances: Circumstances<'_>,
-    handled: &mut Handled,
-    id: &SecretId,
-) -> Result<LookedUp, Failure> {
+async fn store(circumstances: Circumstances<'_>, handled: &mut Handled, id: &SecretId) -> Result<LookedUp, Failure> {
     if let Some(breach) = circumstances.breach {
         handled.breached = true;
         enforce(circumstances, breach)?;

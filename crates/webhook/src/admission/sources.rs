@@ -93,18 +93,14 @@ impl Sources {
     /// A store's value, from the narrowest scope that has one.
     pub(super) async fn store(&self, id: &SecretId, deadline: Instant) -> Result<Found, Failure> {
         self.look_ups.find(id, Freshness::Cached, deadline.into()).await.map_err(|error| {
-            if error.retryable() {
-                Failure::Retryable(error.to_string())
-            } else {
-                Failure::Declined(error.to_string())
-            }
+            if error.retryable() { Failure::Retryable(error.to_string()) } else { Failure::Declined(error.to_string()) }
         })
     }
 
     /// The image-pull Secret that belongs to the secret that was found.
     pub(super) async fn pull_secret(&self, id: &SecretId, deadline: Instant) -> Result<Option<PullSecret>, Failure> {
         let Some(pull_secrets) = &self.pull_secrets else { return Ok(None) };
-        pull_secrets.find(id, deadline).await.map_err(|error| Failure::Retryable(error.to_string()))
+        pull_secrets.find(id, deadline.into()).await.map_err(|error| Failure::Retryable(error.to_string()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Outcome, Reviewed};
+use super::{AccessBreach, Outcome, Reviewed};
 
 /// No more of a text that came with the review is logged, in bytes: Kubernetes' names have at most 253.
 const LONGEST_NAME: usize = 256;
@@ -25,6 +25,19 @@ pub(super) fn admission(reviewed: &Reviewed, duration: Duration) {
                 reason = reviewed.reason.as_deref().map(|reason| cut(reason, LONGEST_REASON)),
             )
         };
+    }
+    if let Some(AccessBreach { breach, creator, enforced }) = &reviewed.breach {
+        tracing::warn!(
+            target: "access_policy",
+            uid = cut(&reviewed.uid, LONGEST_NAME),
+            namespace = cut(&reviewed.namespace, LONGEST_NAME),
+            pod = cut(&reviewed.pod, LONGEST_NAME),
+            creator = cut(creator, LONGEST_NAME),
+            rule = breach.rule.name(),
+            enforced,
+            "a pod asks for what the access policy keeps from it: {}",
+            cut(&breach.to_string(), LONGEST_REASON),
+        );
     }
     match reviewed.outcome {
         Outcome::Patched => line!(info),

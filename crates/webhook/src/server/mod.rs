@@ -68,7 +68,7 @@ pub struct Reviewed {
     /// How many admission warnings the answer holds.
     pub warnings: usize,
     /// What the access policy has against the pod, if that mattered.
-    pub breach: Option<Breach>,
+    pub breach: Option<AccessBreach>,
     /// Why, for the log; names only, never a value.
     pub reason: Option<String>,
 }
@@ -90,6 +90,17 @@ impl fmt::Debug for Reviewed {
             .field("reason", reason)
             .finish()
     }
+}
+
+/// A pod that asked for what the access policy keeps from it. Names only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessBreach {
+    /// What it has done.
+    pub breach: Breach,
+    /// The user who creates the pod, as the API server has authenticated it.
+    pub creator: String,
+    /// Whether it was held against the pod (`webhook.accessPolicy.mode: Enforce`).
+    pub enforced: bool,
 }
 
 /// What became of a pod.

@@ -19,7 +19,7 @@ use super::deadline::Deadline;
 use super::refusal::refuse;
 use super::rejection::Rejection;
 use super::settings::{Limits, ServerSettings};
-use super::{Outcome, Reviewed, Reviewer, log};
+use super::{AccessBreach, Outcome, Reviewed, Reviewer, log};
 use crate::metrics::Metrics;
 
 /// Where the API server sends reviews; the same as Flyte's, so that an existing registration fits.
@@ -79,6 +79,9 @@ impl Admissions {
         let duration = received.elapsed();
         self.metrics.admission(reviewed.outcome, &reviewed.managers, duration);
         self.metrics.warned(reviewed.warnings);
+        if let Some(AccessBreach { breach, enforced, .. }) = &reviewed.breach {
+            self.metrics.access_breach(breach.rule.name(), *enforced);
+        }
         log::admission(&reviewed, duration);
         Ok(response(reviewed))
     }

@@ -13,7 +13,7 @@ use flyte_secrets_core::outline::PodOutline;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Profile, Secret, SecretManagerType, Settings, text_format};
 use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, SecretFetcher};
-use flyte_secrets_webhook::admission::{Admission, Decision, Refusal, Sources, admit};
+use flyte_secrets_webhook::admission::{Admission, Creation, Decision, Refusal, Sources, admit};
 use flyte_secrets_webhook::review::review;
 use flyte_secrets_webhook::server::Reviewed;
 use futures::future::BoxFuture;
@@ -107,7 +107,7 @@ pub fn look_ups(store: &Arc<FakeStore>) -> LookUps {
 }
 
 pub fn sources(store: &Arc<FakeStore>) -> Sources {
-    Sources { stores: look_ups(store), ..Sources::default() }
+    Sources { look_ups: look_ups(store), ..Sources::default() }
 }
 
 pub fn settings(profile: Profile, managers: &[SecretManagerType]) -> Settings {
@@ -158,7 +158,8 @@ pub async fn decide(settings: &Settings, sources: &Sources, pod: &Value) -> Admi
 pub async fn decide_within(time: Duration, settings: &Settings, sources: &Sources, pod: &Value) -> Admission {
     let json = serde_json::to_vec(pod).unwrap();
     let outline = PodOutline::parse(&json).unwrap();
-    admit(settings, sources, &outline, "development", Instant::now() + time).await
+    let creation = Creation { namespace: "development", creator: "somebody" };
+    admit(settings, sources, &outline, creation, Instant::now() + time).await
 }
 
 pub fn refusal(admission: &Admission) -> &Refusal {
@@ -212,7 +213,7 @@ pub fn review_of(pod: &Value) -> Value {
 }
 
 pub async fn reviewed(settings: &Settings, sources: &Sources, body: &[u8]) -> Reviewed {
-    review(settings, sources, body, Instant::now() + Duration::from_secs(10)).await
+    review(settings, sources, None, body, Instant::now() + Duration::from_secs(10)).await
 }
 
 /// The `response` to a review, whose answer has to be one of its kind and for its uid.

@@ -85,14 +85,15 @@ impl Subject {
         let variables = [("FLYTE_SECRET_A_B".to_owned(), "of the webhook".to_owned())];
         let sources = Sources {
             variables: Variables::new(variables, "FLYTE_SECRET_"),
-            stores: LookUps::new(
+            look_ups: LookUps::new(
                 vec![Arc::clone(&store) as Arc<dyn SecretFetcher>],
                 LookUpSettings::uncached(),
                 Arc::new(NoObserver),
             ),
+            pull_secrets: None,
         };
         let metrics = Metrics::new("flyte:");
-        let reviewer = Arc::new(PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings)), sources));
+        let reviewer = Arc::new(PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings)), sources, None));
         let router = admission_router(&ServerSettings::default(), reviewer, metrics.clone());
         Self { store, metrics, router }
     }

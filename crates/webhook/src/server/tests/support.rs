@@ -72,6 +72,7 @@ fn reviewed(outcome: Outcome, body: &[u8]) -> Reviewed {
         uid: "u-1".into(),
         dry_run: false,
         warnings: 0,
+        breach: None,
         reason: None,
     }
 }
