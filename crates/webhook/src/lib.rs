@@ -1,12 +1,14 @@
 //! The admission webhook: reviews in, patches out.
 //!
 //! [`review`] reads an AdmissionReview and writes its answer, [`admission`] decides about the pod in it, [`server`] brings the
-//! bytes over TLS. [`certificates`] and [`registration`] see to it that the API server calls, [`metrics`] that one sees it.
+//! bytes over TLS. [`certificates`] and [`registration`] see to it that the API server calls, [`metrics`] that one sees it. [`mirrors`]
+//! are Secrets of ours in the pods' namespaces.
 
 pub mod admission;
 pub mod certificates;
 pub mod kubernetes;
 pub mod metrics;
+pub mod mirrors;
 pub mod registration;
 pub mod review;
 pub mod server;
