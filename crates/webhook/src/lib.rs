@@ -2,11 +2,13 @@
 //!
 //! [`review`] reads an AdmissionReview and writes its answer, [`admission`] decides about the pod in it, [`server`] brings the
 //! bytes over TLS. [`certificates`] and [`registration`] see to it that the API server calls, [`metrics`] that one sees it. [`mirrors`]
-//! are Secrets of ours in the pods' namespaces.
+//! and [`image_pull`] are Secrets of ours in the pods' namespaces; of several replicas the [`leader`] collects mirrors.
 
 pub mod admission;
 pub mod certificates;
+pub mod image_pull;
 pub mod kubernetes;
+pub mod leader;
 pub mod metrics;
 pub mod mirrors;
 pub mod registration;

@@ -37,6 +37,7 @@ use std::time::{Duration, SystemTime};
 use flyte_secrets_core::mirror::{Form, MirrorSource};
 use flyte_secrets_core::value::SecretValue;
 use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Secret;
 use tokio::time::Instant;
 
 pub use collect::{CollectionState, Collector, Swept};
@@ -60,6 +61,15 @@ pub struct WantedMirror {
     pub value: SecretValue,
     /// When the value was read from its source. The same for all admissions that got it by one read: those share their work.
     pub fetched: SystemTime,
+}
+
+impl WantedMirror {
+    /// The mirror as it would be created in `namespace` at `now`, to be shown: it holds the value, in memory that is not wiped.
+    #[must_use]
+    pub fn manifest(&self, namespace: &str, now: SystemTime) -> Secret {
+        let value = FreshValue { value: self.value.clone(), fetched: self.fetched };
+        marks::mirror(namespace, &self.name, &self.source, &value, now).clone()
+    }
 }
 
 /// A value that was read just now.

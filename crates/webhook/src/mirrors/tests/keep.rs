@@ -16,6 +16,19 @@ async fn a_missing_mirror_is_created_with_the_value_at_hand() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_manifest_is_what_would_be_created() {
+    let bed = Bed::new("v");
+    let replica = bed.replica();
+    let manifest = wanted("v").manifest("a", replica.keeper.clock.now());
+    replica.keep("a", &wanted("v"), soon()).await.unwrap();
+    let mut created = bed.mirror().unwrap();
+    for assigned in ["uid", "resourceVersion"] {
+        created["metadata"].as_object_mut().unwrap().shift_remove(assigned);
+    }
+    assert_eq!(serde_json::to_value(&manifest).unwrap(), created);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mirror_with_the_right_value_costs_one_read_and_no_write() {
     let bed = Bed::new("v");
     for replica in [bed.replica(), bed.replica()] {
