@@ -1,6 +1,7 @@
 //! `inject`: documents in, documents out, pods with their secrets.
 
 use std::collections::HashSet;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use flyte_secrets_core::mirror::VALUE_KEY;
@@ -48,7 +49,9 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
             };
             let mirrors =
                 mirrors(&admission).filter(|mirror| written.insert((place.namespace.clone(), mirror.name.clone())));
-            secrets.extend(mirrors.map(|mirror| secret(mirror, &place.namespace, args.reveal)));
+            for mirror in mirrors {
+                secrets.push(secret(mirror, &place.namespace, args.reveal)?);
+            }
             match outcome(&place, &admission, as_json) {
                 Ok(None) => {}
                 Ok(Some(patch)) => {
@@ -109,13 +112,13 @@ fn mirrors(admission: &Admission) -> impl Iterator<Item = &WantedMirror> {
 }
 
 /// A mirror as the webhook would write it, its value only on request.
-fn secret(mirror: &WantedMirror, namespace: &str, reveal: bool) -> Value {
-    let mut secret = mirror.manifest(namespace);
+fn secret(mirror: &WantedMirror, namespace: &str, reveal: bool) -> Result<Value> {
+    let mut secret = serde_json::to_value(mirror.manifest(namespace, SystemTime::now()))?;
     if !reveal && let Some(members) = secret.as_object_mut() {
         members.remove("data");
         members.insert("stringData".to_owned(), json!({VALUE_KEY: HIDDEN}));
     }
-    secret
+    Ok(secret)
 }
 
 fn apply(mut pod: Value, patch: &Value) -> Result<Value> {

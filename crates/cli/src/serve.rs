@@ -18,14 +18,16 @@ use flyte_secrets_webhook::certificates::{
 use flyte_secrets_webhook::image_pull::PullSecrets;
 use flyte_secrets_webhook::invalidation::{self, Authenticator};
 use flyte_secrets_webhook::kubernetes::{client, watching_client};
+use flyte_secrets_webhook::leader::{self, LeaderSettings, Leadership};
 use flyte_secrets_webhook::metrics::Metrics;
-use flyte_secrets_webhook::mirrors::{MirrorSettings, Mirrors};
+use flyte_secrets_webhook::mirrors::{Collector, MirrorSettings, Mirrors};
 use flyte_secrets_webhook::registration::{
     Endpoint, Pace, Registration, RegistrationSettings, RegistrationState, keep_registered,
 };
 use flyte_secrets_webhook::review::PodReviewer;
 use flyte_secrets_webhook::server::{REGISTRATION, Readiness, ServerSettings, serve};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::Failed;
 use crate::args::ConfigArgs;
@@ -33,6 +35,8 @@ use crate::endpoint::endpoint;
 use crate::setup::Surroundings;
 use crate::{init_certs, logging, stores};
 
+/// How long giving back what only one replica may hold may take at the end.
+const LEAVING: Duration = Duration::from_secs(3);
 /// How often the certificate's files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -65,6 +69,7 @@ async fn run_with(config: Config) -> Result<()> {
     let end = Ending::at_signal()?;
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
+    let leading = collect(&config, writers.as_ref(), end.clone()).await?;
 
     let reviewer = PodReviewer::new(settings, sources, writers);
     let server = ServerSettings {
@@ -84,6 +89,10 @@ async fn run_with(config: Config) -> Result<()> {
         "serving"
     );
     running.handle.await.context("the server ended early")?;
+    if let Some(leading) = leading {
+        // The Lease is given back, so that another replica need not wait for its end.
+        let _ = tokio::time::timeout(LEAVING, leading).await;
+    }
     Ok(())
 }
 
@@ -128,7 +137,7 @@ async fn sources(config: &Config, metrics: &Metrics) -> Result<Sources> {
     let look_ups = stores::look_ups(stores, Arc::new(metrics.clone())).await?;
     let pull_secrets = match (injection.embedded.image_pull_secrets, &webhook.pod_namespace) {
         (false, _) => None,
-        (true, Some(namespace)) => Some(PullSecrets::new(client().await?, namespace)),
+        (true, Some(namespace)) => Some(Arc::new(PullSecrets::new(client().await?, namespace))),
         (true, None) => bail!(
             "webhook.embeddedSecretManagerConfig.imagePullSecrets.enabled: image-pull Secrets are taken from the \
              webhook's own namespace; set POD_NAMESPACE"
@@ -174,6 +183,29 @@ async fn invalidations(
     let running =
         invalidation::serve_invalidation(settings, drop_secret, authenticator, metrics.clone(), end.reached()).await?;
     Ok(Some(running))
+}
+
+/// Has mirrors collected that nobody needs, by one replica at a time; says once where that cannot be.
+async fn collect(config: &Config, writers: Option<&Writers>, end: Ending) -> Result<Option<JoinHandle<()>>> {
+    let (Some(writers), WebhookSettings { pod_namespace, pod_name, service_name, .. }) = (writers, &config.webhook)
+    else {
+        return Ok(None);
+    };
+    if config.injection.delivery != Delivery::SecretRef {
+        return Ok(None);
+    }
+    let Some(namespace) = pod_namespace else {
+        tracing::warn!("mirrors stay for ever: POD_NAMESPACE is not set, so replicas cannot agree on who removes them");
+        return Ok(None);
+    };
+    let client = client().await?;
+    let identity = leader::identity(pod_name.as_deref().unwrap_or(service_name));
+    let settings =
+        LeaderSettings { name: format!("{service_name}-leader"), ..LeaderSettings::new(namespace, identity) };
+    let mirrors = writers.mirrors.clone();
+    let (state, _) = watch::channel(Leadership::default());
+    let work = move || Collector::new(mirrors.clone()).run();
+    Ok(Some(tokio::spawn(leader::lead(client, settings, state, end.reached(), work))))
 }
 
 /// Has cached values of the K8s store dropped as soon as its Secrets change.

@@ -19,6 +19,9 @@ pub const FETCHED: &str = "secrets.flyte.org/fetched-at";
 pub const NEEDED: &str = "secrets.flyte.org/last-needed";
 /// Annotation: since when the mirror waits for its removal, RFC 3339 in UTC; whoever needs it takes this away first.
 pub const CONDEMNED: &str = "secrets.flyte.org/condemned-at";
+/// Annotation: somebody is about to replace the value; its own value is different each time. Whoever relies on the value as it
+/// is takes this away first.
+pub const CHANGING: &str = "secrets.flyte.org/changing";
 /// The key of a mirror's value.
 pub const VALUE_KEY: &str = "value";
 

@@ -1,7 +1,9 @@
 //! The admission webhook: reviews in, patches out.
 //!
 //! [`review`] reads an AdmissionReview and writes its answer, [`admission`] decides about the pod in it, [`server`] brings the
-//! bytes over TLS, [`invalidation`] takes word of secrets that changed. [`certificates`] and [`registration`] see to it that the API server calls, [`metrics`] that one sees it.
+//! bytes over TLS, [`invalidation`] takes word of secrets that changed. [`certificates`] and [`registration`] see to it that
+//! the API server calls, [`metrics`] that one sees it. [`mirrors`] and [`image_pull`] are Secrets of ours in the pods'
+//! namespaces; of several replicas the [`leader`] collects mirrors.
 
 pub mod admission;
 pub mod certificates;

@@ -1,6 +1,7 @@
 //! How a value that the webhook has read reaches the container: by reference to a Secret of the pod's namespace, or in the
 //! Pod itself. Which Secret is decided here; it is written last ([`Writers::write`]), when the pod can be admitted.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use flyte_secrets_core::mirror::{Form, MirrorSource, SecretReference, VALUE_KEY, mirror_name};
@@ -74,7 +75,7 @@ pub struct Writers {
     /// Mirrors of values.
     pub mirrors: Mirrors,
     /// Copies of image-pull Secrets.
-    pub pull_secrets: Option<PullSecrets>,
+    pub pull_secrets: Option<Arc<PullSecrets>>,
 }
 
 impl Writers {
@@ -112,7 +113,8 @@ impl Writers {
 
     async fn copy(&self, namespace: &str, secret: &PullSecret, deadline: Instant) -> Result<(), Problem> {
         let Some(pull_secrets) = &self.pull_secrets else { return Ok(()) };
-        pull_secrets.copy(secret, namespace, deadline.into()).await.map_err(|error| Problem {
+        let copied = pull_secrets.copy(secret, namespace, deadline.into()).await;
+        copied.map(drop).map_err(|error| Problem {
             what: format!("the image-pull Secret {}", secret.name()),
             why: error.to_string(),
             retryable: true,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Instant;
 
 use flyte_secrets_core::encoded_id::SecretId;
@@ -61,7 +62,7 @@ pub struct Sources {
     /// For Embedded.
     pub look_ups: LookUps,
     /// Image-pull Secrets that belong to values of Embedded, where `imagePullSecrets.enabled` says so.
-    pub pull_secrets: Option<PullSecrets>,
+    pub pull_secrets: Option<Arc<PullSecrets>>,
 }
 
 impl Sources {

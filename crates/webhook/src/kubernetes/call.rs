@@ -3,8 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use flyte_secrets_core::mirror::is_mirror_name;
+use tokio::time::Instant;
+
 /// How long one request may take in all.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// What the name of every image-pull Secret starts with.
+const IMAGE_PULL: &str = "img-pull-";
 /// No more of a message of the API server than this is repeated, in bytes.
 const MAX_MESSAGE: usize = 1024;
 
@@ -13,6 +18,8 @@ const MAX_MESSAGE: usize = 1024;
 pub enum Verb {
     /// Read one object.
     Get,
+    /// Read all objects of a kind.
+    List,
     /// Make an object.
     Create,
     /// Replace an object.
@@ -24,13 +31,14 @@ pub enum Verb {
 }
 
 impl Verb {
-    const ALL: [Self; 5] = [Self::Get, Self::Create, Self::Update, Self::Patch, Self::Delete];
+    const ALL: [Self; 6] = [Self::Get, Self::List, Self::Create, Self::Update, Self::Patch, Self::Delete];
 
     /// The verb as RBAC writes it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
+            Self::List => "list",
             Self::Create => "create",
             Self::Update => "update",
             Self::Patch => "patch",
@@ -52,9 +60,9 @@ pub struct Object {
     pub group: &'static str,
     /// The resource, in the plural, as RBAC writes it.
     pub resource: &'static str,
-    /// The namespace; `None` for resources of the cluster.
+    /// The namespace; `None` for resources of the cluster, and for those of all namespaces.
     pub namespace: Option<String>,
-    /// The object's name.
+    /// The object's name; empty for all of them.
     pub name: String,
 }
 
@@ -65,14 +73,26 @@ impl Object {
         verb: Verb,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ApiError> {
-        match tokio::time::timeout(DEADLINE, request).await {
+        self.call_until(verb, None, request).await
+    }
+
+    /// Awaits `request`, at most 15 s and never longer than `until`.
+    pub(crate) async fn call_until<T>(
+        &self,
+        verb: Verb,
+        until: Option<Instant>,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ApiError> {
+        let start = Instant::now();
+        let end = until.map_or(start + DEADLINE, |until| until.min(start + DEADLINE));
+        match tokio::time::timeout_at(end, request).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.error(verb, &error)),
             Err(_) => Err(ApiError {
                 verb,
                 object: self.clone(),
                 kind: ApiErrorKind::Unreachable,
-                message: format!("no answer after {} s", DEADLINE.as_secs()),
+                message: format!("no answer after {:.1} s", start.elapsed().as_secs_f64()),
             }),
         }
     }
@@ -81,7 +101,13 @@ impl Object {
     fn error(&self, verb: Verb, error: &kube::Error) -> ApiError {
         let (kind, message) = match error {
             kube::Error::Api(status) => {
-                let kind = if status.is_forbidden() {
+                let kind = if is_terminating(status) {
+                    ApiErrorKind::Terminating
+                } else if status.is_forbidden() && status.message.contains("exceeded quota: ") {
+                    ApiErrorKind::QuotaExceeded
+                } else if is_policy(&status.message) {
+                    ApiErrorKind::Policy
+                } else if status.is_forbidden() {
                     ApiErrorKind::Forbidden
                 } else if status.is_not_found() {
                     ApiErrorKind::NotFound
@@ -104,10 +130,14 @@ impl Object {
     }
 
     /// The rule that allows `verb` on this object, as a line of a Role or ClusterRole.
-    fn rule(&self, verb: Verb) -> String {
-        // RBAC cannot limit `create` to a name, because the name is not known when it is checked.
+    pub(crate) fn rule(&self, verb: Verb) -> String {
+        // RBAC cannot limit `create` to a name, because the name is not known when it is checked; names that are made from
+        // requests are not known when the rule is written.
         let names = match verb {
-            Verb::Create => String::new(),
+            Verb::Create | Verb::List => String::new(),
+            _ if self.name.is_empty() || is_mirror_name(&self.name) || self.name.starts_with(IMAGE_PULL) => {
+                String::new()
+            }
             _ => format!(", resourceNames: [\"{}\"]", self.name),
         };
         format!("{{apiGroups: [\"{}\"], resources: [\"{}\"]{names}, verbs: [\"{verb}\"]}}", self.group, self.resource)
@@ -123,7 +153,10 @@ impl Object {
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.resource, self.name)?;
+        f.write_str(self.resource)?;
+        if !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
         match &self.namespace {
             Some(namespace) => write!(f, " in namespace {namespace}"),
             None => Ok(()),
@@ -136,6 +169,12 @@ impl fmt::Display for Object {
 pub enum ApiErrorKind {
     /// RBAC does not allow it (403).
     Forbidden,
+    /// The namespace is being removed and takes nothing new (403 with the cause `NamespaceTerminating`).
+    Terminating,
+    /// A ResourceQuota is used up (403).
+    QuotaExceeded,
+    /// An admission webhook or policy is against it.
+    Policy,
     /// The object is not there (404).
     NotFound,
     /// Somebody else was faster: the object exists already, or is no longer the one that was read (409).
@@ -174,6 +213,18 @@ impl fmt::Display for ApiError {
                 object.role(),
                 object.rule(*verb)
             ),
+            ApiErrorKind::Terminating => {
+                write!(f, "cannot {verb} {object}: the namespace is being removed ({message})")
+            }
+            ApiErrorKind::QuotaExceeded => write!(
+                f,
+                "cannot {verb} {object}: the ResourceQuota is used up ({message}); raise count/secrets or remove Secrets"
+            ),
+            ApiErrorKind::Policy => write!(
+                f,
+                "cannot {verb} {object}: an admission policy of the cluster is against it ({message}); except our service \
+                 account there"
+            ),
             ApiErrorKind::NotFound => write!(f, "cannot {verb} {object}: it is not there ({message})"),
             ApiErrorKind::Conflict => {
                 write!(f, "cannot {verb} {object}: somebody else changed it at the same time ({message})")
@@ -188,6 +239,22 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
+
+/// The API server's NamespaceLifecycle admission says so by a cause, old ones in words alone.
+fn is_terminating(status: &kube::core::Status) -> bool {
+    let cause = |status: &kube::core::Status| {
+        status
+            .details
+            .as_ref()
+            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
+    };
+    status.is_forbidden() && (cause(status) || status.message.contains("because it is being terminated"))
+}
+
+/// How the API server words the refusal of a webhook and of a ValidatingAdmissionPolicy.
+fn is_policy(message: &str) -> bool {
+    message.contains("admission webhook \"") || message.contains("ValidatingAdmissionPolicy ")
+}
 
 /// The verb that a 403 speaks of (`… cannot create resource "secrets" …`). A server-side apply of what is
 /// not there asks for `patch` first and then for `create`.
@@ -250,6 +317,32 @@ mod tests {
         assert!(text.contains("ClusterRole"), "{text}");
         assert!(text.contains("verbs: [\"create\"]"), "{text}");
         assert!(!text.contains("resourceNames"), "{text}");
+    }
+
+    #[test]
+    fn a_403_that_is_not_about_rbac_says_what_it_is_about() {
+        let cases = [
+            ("secrets \"a\" is forbidden: exceeded quota: q, requested: secrets=1", ApiErrorKind::QuotaExceeded),
+            ("unable to create new content in namespace x because it is being terminated", ApiErrorKind::Terminating),
+            ("admission webhook \"no.example.com\" denied the request: no", ApiErrorKind::Policy),
+            (
+                "secrets \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+                ApiErrorKind::Policy,
+            ),
+            ("secrets is forbidden: User \"x\" cannot create resource \"secrets\"", ApiErrorKind::Forbidden),
+        ];
+        for (message, kind) in cases {
+            assert_eq!(secret().error(Verb::Create, &status(403, "Forbidden", message)).kind, kind, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_names_that_are_made_from_requests_and_for_lists_names_none() {
+        let mirror = format!("flyte-mirror-{}", "0".repeat(40));
+        for (name, verb) in [(mirror.as_str(), Verb::Get), ("img-pull-0", Verb::Update), ("", Verb::List)] {
+            let object = Object { name: name.to_owned(), ..secret() };
+            assert!(!object.rule(verb).contains("resourceNames"), "{name}");
+        }
     }
 
     #[test]

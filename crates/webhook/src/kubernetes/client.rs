@@ -9,6 +9,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API server may stay silent while we wait for an answer, and how long it may take to read ours.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same for a watch. The API server ends one after five minutes (`timeoutSeconds`).
+const WATCH_TIMEOUT: Duration = Duration::from_secs(330);
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -25,16 +28,28 @@ pub enum ClientError {
 /// A client for short requests, configured by `KUBECONFIG`, `~/.kube/config` or the pod's service account.
 ///
 /// A connection may take 5 s and the answer 10 s. The client does not repeat requests by itself: its own policy
-/// would wait for minutes, and every caller here knows better when to try again. Watches need another client, since they
-/// are silent for longer than 10 s.
+/// would wait for minutes, and every caller here knows better when to try again. Watches need [`watching_client`].
 ///
 /// # Errors
 ///
 /// When no configuration is found or it cannot be used; no request is sent.
 pub async fn client() -> Result<kube::Client, ClientError> {
+    client_with(READ_TIMEOUT).await
+}
+
+/// As [`client`], for watches: the API server may be silent for five and a half minutes.
+///
+/// # Errors
+///
+/// As [`client`].
+pub async fn watching_client() -> Result<kube::Client, ClientError> {
+    client_with(WATCH_TIMEOUT).await
+}
+
+async fn client_with(read_timeout: Duration) -> Result<kube::Client, ClientError> {
     let mut config = kube::Config::infer().await.map_err(|error| ClientError::Config(Box::new(error)))?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
+    config.read_timeout = Some(read_timeout);
     config.write_timeout = Some(READ_TIMEOUT);
     // The time that a pooled connection was idle does not count.
     config.reset_reader_on_write = true;

@@ -1,14 +1,21 @@
 //! How this crate talks to the Kubernetes API: one client with bounded waits, and errors that name the
 //! verb, the object and the RBAC rule that is missing.
 
+mod access;
 mod call;
 mod client;
+mod exchange;
+mod jitter;
+mod lists;
 mod secrets;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod fake_api_server;
 
+pub(crate) use access::allowed;
 pub use call::{ApiError, ApiErrorKind, Object, Verb};
-pub use client::{ClientError, client};
-pub(crate) use secrets::Secrets;
+pub use client::{ClientError, client, watching_client};
+pub(crate) use jitter::jittered;
+pub(crate) use lists::{labelled_secrets, secrets_of_live_pods};
+pub(crate) use secrets::{Secrets, Wiped};

@@ -1,42 +1,51 @@
 //! Secrets of one namespace.
 
+use std::ops::{Deref, DerefMut};
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::Request;
 use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
 use kube::{Client, Resource};
+use serde::Deserialize;
+use tokio::time::Instant;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::call::{ApiError, ApiErrorKind, Object, Verb};
+use super::exchange::{ONE, exchange};
 
 /// The Secrets of one namespace, by name.
 ///
 /// `kube::Api` writes an answer that it cannot read into the log as a whole. What is asked for here are
-/// secrets, so answers are read as text and parsed here.
+/// secrets, so answers are read as bytes and parsed here.
 pub(crate) struct Secrets {
     client: Client,
     namespace: String,
     request: Request,
+    until: Option<Instant>,
 }
 
 impl Secrets {
     pub(crate) fn new(client: Client, namespace: &str) -> Self {
         let request = Request::new(Secret::url_path(&(), Some(namespace)));
-        Self { client, namespace: namespace.to_owned(), request }
+        Self { client, namespace: namespace.to_owned(), request, until: None }
+    }
+
+    /// The same, with requests that end at `until` at the latest.
+    pub(crate) fn until(self, until: Instant) -> Self {
+        Self { until: Some(until), ..self }
     }
 
     pub(crate) fn object(&self, name: &str) -> Object {
         Object { group: "", resource: "secrets", namespace: Some(self.namespace.clone()), name: name.to_owned() }
     }
 
+    /// The Secret as it is now: without a `resourceVersion` parameter the API server answers from the latest state, not
+    /// from a cache (<https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list>).
     pub(crate) async fn get(&self, name: &str) -> Result<Option<Secret>, ApiError> {
         match self.send(Verb::Get, name, self.request.get(name, &GetParams::default())).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
-            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|_| ApiError {
-                verb: Verb::Get,
-                object: self.object(name),
-                kind: ApiErrorKind::Malformed,
-                message: "the answer is no Secret".to_owned(),
-            }),
+            Ok(answer) => self.parse(Verb::Get, name, &answer).map(Some),
         }
     }
 
@@ -45,18 +54,35 @@ impl Secrets {
         self.send(Verb::Create, name, request).await.map(drop)
     }
 
-    /// Replaces the Secret; a conflict if it is no longer the one whose `resourceVersion` `secret` holds.
-    pub(crate) async fn update(&self, name: &str, secret: &Secret) -> Result<(), ApiError> {
+    /// Replaces the Secret; a conflict if it is no longer the one whose `resourceVersion` `secret` holds. Returns the new
+    /// `resourceVersion`. If nothing differs, the API server changes nothing, the version included.
+    pub(crate) async fn update(&self, name: &str, secret: &Secret) -> Result<String, ApiError> {
         let request = self.request.replace(name, &PostParams::default(), body(secret));
-        self.send(Verb::Update, name, request).await.map(drop)
+        let answer = self.send(Verb::Update, name, request).await?;
+        let Versioned { metadata } = self.parse(Verb::Update, name, &answer)?;
+        Ok(metadata.resource_version)
     }
 
     /// Deletes exactly the Secret that was read: a conflict if another one has taken its place, or it was changed.
     pub(crate) async fn delete(&self, name: &str, read: &Secret) -> Result<(), ApiError> {
         let exactly =
             Preconditions { uid: read.metadata.uid.clone(), resource_version: read.metadata.resource_version.clone() };
+        self.delete_exactly(name, exactly).await
+    }
+
+    /// Deletes the Secret if it is the one that `exactly` describes, else it is a conflict.
+    pub(crate) async fn delete_exactly(&self, name: &str, exactly: Preconditions) -> Result<(), ApiError> {
         let params = DeleteParams::default().preconditions(exactly);
         self.send(Verb::Delete, name, self.request.delete(name, &params)).await.map(drop)
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&self, verb: Verb, name: &str, answer: &'a [u8]) -> Result<T, ApiError> {
+        serde_json::from_slice(answer).map_err(|_| ApiError {
+            verb,
+            object: self.object(name),
+            kind: ApiErrorKind::Malformed,
+            message: "the answer is no Secret".to_owned(),
+        })
     }
 
     async fn send(
@@ -64,12 +90,53 @@ impl Secrets {
         verb: Verb,
         name: &str,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<String, ApiError> {
-        let answer = async { self.client.request_text(request.map_err(kube::Error::BuildRequest)?).await };
-        self.object(name).call(verb, answer).await
+    ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        self.object(name).call_until(verb, self.until, exchange(&self.client, request, ONE)).await
     }
 }
 
+/// What an update's answer is read for.
+#[derive(Deserialize)]
+struct Versioned {
+    metadata: VersionedMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionedMetadata {
+    resource_version: String,
+}
+
+/// A Secret that is wiped when it is dropped.
+pub(crate) struct Wiped(pub(crate) Secret);
+
+impl Deref for Wiped {
+    type Target = Secret;
+
+    fn deref(&self) -> &Secret {
+        &self.0
+    }
+}
+
+impl DerefMut for Wiped {
+    fn deref_mut(&mut self) -> &mut Secret {
+        &mut self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        for bytes in self.0.data.iter_mut().flat_map(|data| data.values_mut()) {
+            bytes.0.zeroize();
+        }
+    }
+}
+
+/// The Secret in JSON, written into memory that is large enough from the start, so that growing it leaves no copies.
 fn body(secret: &Secret) -> Vec<u8> {
-    serde_json::to_vec(secret).expect("a Secret is strings, maps and bytes, which JSON always takes")
+    const METADATA: usize = 64 << 10;
+    let values: usize = secret.data.iter().flat_map(|data| data.values()).map(|bytes| bytes.0.len()).sum();
+    let mut body = Vec::with_capacity(values / 3 * 4 + METADATA);
+    serde_json::to_writer(&mut body, secret).expect("a Secret is strings, maps and bytes, which JSON always takes");
+    body
 }

@@ -1,13 +1,13 @@
 //! Keeping the registration, whatever happens to it or to the API server.
 
 use std::convert::Infallible;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::apply::apply;
 use super::desired::RegistrationSettings;
+use crate::kubernetes::jittered;
 
 /// Where the registration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,13 +139,6 @@ async fn changed_or(ca_bundle: &mut watch::Receiver<Option<String>>, wait: Durat
     };
     // Late is as good as changed.
     let _ = tokio::time::timeout(wait, changed).await;
-}
-
-/// Between half of `wait` and all of it, so that replicas that failed together do not come back together.
-fn jittered(wait: Duration) -> Duration {
-    // Every `RandomState` is keyed at random; of its hash of nothing, 16 bits are plenty.
-    let random = RandomState::new().build_hasher().finish() & 0xffff;
-    wait.mul_f64(0.5 + random as f64 / f64::from(0xffff_u16) / 2.0)
 }
 
 #[cfg(test)]
