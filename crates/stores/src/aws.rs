@@ -112,9 +112,9 @@ impl AwsStore {
         if !is_region(region) {
             return Err(AwsSettingsError::InvalidRegion(region.to_owned()));
         }
-        // The SDK takes an endpoint from the environment as it is, so it is looked at here too.
-        let endpoint = cloud::set(endpoint.as_deref()).or(sdk.endpoint_url());
-        endpoint.map(cloud::check_endpoint).transpose()?;
+        let endpoint = cloud::set(endpoint.as_deref());
+        // The SDK takes an endpoint of the environment as it is, so it is looked at here too.
+        endpoint.or(sdk.endpoint_url()).map(cloud::check_endpoint).transpose()?;
         let mut config = config::Builder::from(sdk)
             .region(Region::new(region.to_owned()))
             // Whoever asks a store retries; retries in here would multiply.

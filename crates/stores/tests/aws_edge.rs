@@ -13,7 +13,7 @@ use flyte_secrets_stores::{FailureClass, FetchError, SecretFetcher};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Edge, PLANTED, Seen, id};
+use crate::common::{Answer, Edge, PLANTED, Seen, id, in_a_process_with, say};
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
@@ -23,7 +23,7 @@ const SINGLE: &str = "secretsmanager.GetSecretValue";
 
 /// A store that asks the fake, with credentials of its own and a second for each question.
 fn store(edge: &Edge, batch: bool) -> AwsStore {
-    let credentials = Credentials::new("AKIDEXAMPLE", "example", None, None, "test");
+    let credentials = Credentials::new("AKIDEXAMPLE", PLANTED, None, None, "test");
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -146,8 +146,8 @@ async fn every_refusal_of_aws_has_its_class_and_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_aws_is_malformed_or_unavailable_and_never_quoted() {
-    use FailureClass::{Malformed, Throttled, Unavailable};
+async fn what_is_no_answer_of_aws_is_judged_by_its_status_and_never_quoted() {
+    use FailureClass::{Denied, Malformed, Throttled, Unavailable};
     let name = id("k").to_string();
     for (status, body, class) in [
         (200, PLANTED.to_owned(), Malformed),
@@ -155,7 +155,7 @@ async fn what_is_no_answer_of_aws_is_malformed_or_unavailable_and_never_quoted()
         (200, format!("{{\"Name\": \"{name}\", \"SecretString\": {{\"{PLANTED}\": 1}}}}"), Malformed),
         (200, format!("{{\"Name\": \"{name}\", \"SecretBinary\": \"{PLANTED}*\"}}"), Malformed),
         (200, format!("[\"{PLANTED}\"]"), Malformed),
-        (403, format!("<html>{PLANTED}</html>"), Malformed),
+        (403, format!("<html>{PLANTED}</html>"), Denied),
         (404, format!("{{\"{PLANTED}\": 1}}"), Malformed),
         (400, format!("{{\"__type\": \"{PLANTED} is no code\", \"Message\": \"{PLANTED}\"}}"), Malformed),
         (429, PLANTED.to_owned(), Throttled),
@@ -355,6 +355,89 @@ async fn a_store_that_hangs_answers_everyone_in_time() {
         assert_eq!(answer.unwrap_err().class(), FailureClass::Late);
     }
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn process_with_an_environment() {
+    match AwsStore::new(AwsSettings { timeout: Duration::from_secs(5), ..AwsSettings::default() }).await {
+        Ok(store) => say(store.get(&id("k")).await),
+        Err(error) => say(Err(error)),
+    }
+}
+
+/// What a process gets that has keys and a region in its environment, and these variables.
+async fn with_keys_and(variables: &[(&str, &str)]) -> String {
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_REGION", "eu-central-1")];
+    in_a_process_with(&[&keys[..], variables].concat()).await
+}
+
+#[tokio::test]
+async fn without_region_or_credentials_the_error_says_what_to_set() {
+    assert!(in_a_process_with(&[]).await.starts_with("no AWS region is known"));
+    let nowhere = [("AWS_REGION", "eu-central-1"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")];
+    let said = in_a_process_with(&nowhere).await;
+    assert!(said.starts_with("denied: there are no AWS credentials"), "{said}");
+    assert!(said.contains("AWS_ACCESS_KEY_ID"), "{said}");
+    let broken = [("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent")];
+    let said = in_a_process_with(&[nowhere, broken].concat()).await;
+    assert!(said.contains("AWS credentials"), "{said}");
+}
+
+#[tokio::test]
+async fn a_role_that_sts_refuses_is_denied_with_the_words_of_sts() {
+    let refusal = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+                   <Code>AccessDenied</Code><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message>\
+                   </Error><RequestId>1</RequestId></ErrorResponse>";
+    let edge = Edge::saying(Answer::new(403, refusal).header("content-type", "text/xml")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, PLANTED).unwrap();
+    let said = in_a_process_with(&[
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL", &edge.url),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+    ])
+    .await;
+    for part in ["denied", "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity", "trust policy"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains(PLANTED), "{said}");
+}
+
+#[tokio::test]
+async fn the_endpoint_of_the_service_goes_before_the_one_of_all_services() {
+    let edge = Edge::start(aws).await;
+    let said =
+        with_keys_and(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &edge.url)])
+            .await;
+    assert_eq!(said, id("k").to_string());
+}
+
+#[tokio::test]
+async fn a_server_needs_a_certificate_that_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let [right, wrong] = ["right", "wrong"].map(|name| folder.path().join(name));
+    let edge = Edge::start_tls(&right, aws).await;
+    let _other = Edge::start_tls(&wrong, aws).await;
+    let [right, wrong] = [right, wrong].map(|path| path.to_str().unwrap().to_owned());
+    let said = with_keys_and(&[("AWS_ENDPOINT_URL", &edge.url), ("SSL_CERT_FILE", &right)]).await;
+    assert_eq!(said, id("k").to_string());
+    let said = with_keys_and(&[("AWS_ENDPOINT_URL", &edge.url), ("SSL_CERT_FILE", &wrong)]).await;
+    assert!(said.starts_with("unavailable") && said.contains("certificate"), "{said}");
+}
+
+#[tokio::test]
+async fn the_proxy_of_the_environment_is_used_but_for_hosts_that_are_named() {
+    let proxy = Edge::start(aws).await;
+    let through = [("HTTP_PROXY", proxy.url.as_str()), ("AWS_ENDPOINT_URL", "http://secretsmanager.invalid")];
+    assert_eq!(with_keys_and(&through).await, id("k").to_string());
+    assert_eq!(proxy.seen()[0].path, "http://secretsmanager.invalid/");
+    let around = [through[0], through[1], ("NO_PROXY", "secretsmanager.invalid")];
+    let said = with_keys_and(&around).await;
+    assert!(said.starts_with("unavailable"), "{said}");
+    assert_eq!(proxy.seen().len(), 1);
 }
 
 #[tokio::test]

@@ -55,6 +55,9 @@ impl Api {
             let failure = failure::of_call(&error, failure::BATCH_GET_SECRET_VALUE);
             match error.as_service_error().and_then(ProvideErrorMetadata::code) {
                 Some("AccessDeniedException" | "AccessDenied") => BatchFailure::NotAllowed,
+                None if error.raw_response().is_some() && failure.class() == FailureClass::Denied => {
+                    BatchFailure::NotAllowed
+                }
                 Some(code) if failure::is_about_the_caller(code) => BatchFailure::Everyone(failure),
                 _ if failure.class() == FailureClass::Throttled => BatchFailure::Everyone(failure),
                 // There were no credentials, or no connection.

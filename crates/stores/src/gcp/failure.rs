@@ -59,6 +59,10 @@ fn of_status(status: &Status, project: &str) -> FetchError {
 fn not_from_google(status: u16) -> FetchError {
     let (class, what) = match status {
         300..=399 => (FailureClass::Malformed, "with a redirect, which is not followed; check the endpoint"),
+        401 | 403 => (
+            FailureClass::Denied,
+            "and no error of GCP; check the permissions of this process, the endpoint, and the proxy if there is one",
+        ),
         429 => (FailureClass::Throttled, "that we ask too often"),
         500.. => (FailureClass::Unavailable, "and no error of GCP"),
         _ => (FailureClass::Malformed, "and no error of GCP; check the endpoint, and the proxy if there is one"),
@@ -124,9 +128,8 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_of_google_is_judged_by_its_status() {
-        use FailureClass::{Malformed, Throttled, Unavailable};
-        for (status, class) in
-            [(302, Malformed), (403, Malformed), (404, Malformed), (429, Throttled), (502, Unavailable)]
+        use FailureClass::{Denied, Malformed, Throttled, Unavailable};
+        for (status, class) in [(302, Malformed), (403, Denied), (404, Malformed), (429, Throttled), (502, Unavailable)]
         {
             let failure = of_call(&Error::http(status, http::HeaderMap::new(), "planted".into()), "p");
             assert_eq!(failure.class(), class, "{status}");
