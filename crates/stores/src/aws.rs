@@ -11,7 +11,8 @@
 //! `NO_PROXY`), trusts the system's certificates or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (it does not know
 //! `AWS_CA_BUNDLE`), and follows no redirects.
 //!
-//! The SDK's own logs at level `TRACE` hold no values, unless somebody sets `LOG_SENSITIVE_BODIES=true`.
+//! The SDK's own logs hold no values at any level, unless somebody sets `LOG_SENSITIVE_BODIES=true`, but session tokens
+//! of this process at the level `TRACE`: see [`TARGETS_THAT_TRACE_CREDENTIALS`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,10 @@ mod answer_limit;
 mod api;
 mod batch;
 mod failure;
+
+/// Targets of the SDK's logs that show the session token of this process at the level `TRACE`. A program that lets
+/// people choose the level of its logs has to keep these at `DEBUG`.
+pub const TARGETS_THAT_TRACE_CREDENTIALS: &[&str] = &["aws_sigv4", "aws_smithy_runtime"];
 
 /// The longest name of a secret, in characters (`CreateSecret` in AWS's API reference).
 const MAX_NAME: usize = 512;

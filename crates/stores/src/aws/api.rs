@@ -42,9 +42,10 @@ impl Api {
         // The stage is AWS's default too; Flyte names it.
         let call = self.client.get_secret_value().secret_id(name).version_stage("AWSCURRENT");
         let output = call.send().await.map_err(|error| failure::of_call(&error, GET_SECRET_VALUE))?;
+        let value = value(output.secret_string, output.secret_binary);
         match output.name {
             Some(other) if other != name => Err(other_secret(&other)),
-            _ => value(output.secret_string, output.secret_binary),
+            _ => value,
         }
     }
 

@@ -70,10 +70,20 @@ fn not_from_google(status: u16) -> FetchError {
     FetchError::new(class, format!("the endpoint answered {status} {what}"))
 }
 
+/// Whether there is no token, and never will be with the credentials in use.
+pub(super) fn is_for_good_with_these_credentials(error: &Error) -> bool {
+    error.is_authentication() && !is_transient(error)
+}
+
+fn is_transient(error: &Error) -> bool {
+    cause::<CredentialsError>(error).is_some_and(CredentialsError::is_transient)
+}
+
 /// Why there is no token to ask GCP with.
 fn no_token(error: &Error) -> FetchError {
-    if cause::<CredentialsError>(error).is_some_and(CredentialsError::is_transient) {
-        let detail = "no GCP access token could be fetched; the metadata server or the token's issuer does not answer";
+    if is_transient(error) {
+        let detail = "no GCP access token could be fetched: the metadata server, or the token's issuer, does not answer; \
+                      outside of Google Cloud set GOOGLE_APPLICATION_CREDENTIALS";
         return FetchError::new(FailureClass::Unavailable, detail);
     }
     let detail = "there are no usable GCP credentials; give this process a service account by GKE's workload identity, \
@@ -121,7 +131,7 @@ mod tests {
         for (transient, class) in [(true, FailureClass::Unavailable), (false, FailureClass::Denied)] {
             let error = Error::authentication(CredentialsError::from_msg(transient, "planted"));
             let failure = of_call(&error, "p");
-            assert_eq!(failure.class(), class);
+            assert_eq!((failure.class(), is_for_good_with_these_credentials(&error)), (class, !transient));
             assert!(!failure.to_string().contains("planted"), "{failure}");
         }
     }

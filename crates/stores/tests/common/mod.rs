@@ -14,7 +14,6 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 #[cfg(feature = "real-stores")]
@@ -22,6 +21,8 @@ pub mod server;
 
 /// What stands in answers and must stand nowhere else.
 pub const PLANTED: &str = "planted-7f3a";
+/// What stands in credentials and must stand nowhere else.
+pub const PLANTED_KEY: &str = "planted-key-91c2";
 
 /// A secret of the project `flytesnacks` in the domain `development`.
 pub fn id(name: &str) -> SecretId {
@@ -163,14 +164,20 @@ async fn reply(answer: Answer) -> Response {
 /// Runs the ignored test `process_with_an_environment` of this program in a process of its own, with nothing in its
 /// environment but these variables, and gives what it said with [`say`].
 pub async fn in_a_process_with(variables: &[(&str, &str)]) -> String {
+    run_alone("process_with_an_environment", variables).await
+}
+
+/// Runs an ignored test of this program in a process of its own, as [`in_a_process_with`].
+pub async fn run_alone(test: &str, variables: &[(&str, &str)]) -> String {
     let mut process = Command::new(std::env::current_exe().unwrap());
-    process.args(["--ignored", "--exact", "process_with_an_environment", "--nocapture"]);
+    process.args(["--ignored", "--exact", test, "--nocapture"]);
     process.env_clear().env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
     process.envs(variables.iter().copied());
     let output = tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap();
-    let output = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = output.lines().find_map(|line| line.strip_prefix("said: "));
-    line.unwrap_or_else(|| panic!("{output}")).to_owned()
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let line = text.lines().find_map(|line| line.strip_prefix("said: "));
+    line.unwrap_or_else(|| panic!("{text}")).to_owned()
 }
 
 /// What a process of [`in_a_process_with`] got from its store.
@@ -179,12 +186,14 @@ pub fn say(answer: Result<SecretValue, impl ToString>) {
     io::Write::write_all(&mut io::stdout(), format!("\nsaid: {said}\n").as_bytes()).unwrap();
 }
 
-/// Everything that is logged on this thread, at the level TRACE, until the guard is dropped.
-pub fn logs() -> (DefaultGuard, Logs) {
+/// Everything that this process logs from here on, at the level TRACE but for targets that the variable `LOG` sets
+/// lower; for a test that runs alone.
+pub fn logs() -> Logs {
+    let filter = tracing_subscriber::EnvFilter::new(std::env::var("LOG").unwrap_or("trace".to_owned()));
     let logs = Logs::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(logs.clone());
-    (tracing::subscriber::set_default(subscriber.finish()), logs)
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(logs.clone());
+    tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
+    logs
 }
 
 /// A log in memory.
