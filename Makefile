@@ -14,8 +14,9 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: run test install lint unit build e2e bench bench-short figures clean-bed
 
-# One set of packages and features for every build, so that each thing is built once.
-BUILD := --workspace --locked
+# One set of packages and features for every build, so that each thing is built once: all stores, and the tests that
+# run them for real.
+BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets-stores/real-stores
 # The end-to-end tests are behind this feature: they need the test bed.
 BED := --features flyte-secrets-e2e/bed
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -39,6 +40,8 @@ lint:
 	"$$deny" --workspace check licenses bans sources
 
 unit:
+	source tests/env.sh
+	export FLYTE_SECRETS_STORES_VENV=$$stores_venv
 	cargo test $(BUILD) 2>&1 | $(LOG)
 
 build:
@@ -46,7 +49,7 @@ build:
 
 e2e: build
 	source tests/env.sh
-	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv
+	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 
 # The server and the load come from one release build; what is measured is the program that ships.

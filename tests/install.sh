@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: Debian packages, the test
-# bed's programs, a Python with flytekit, cargo-deny. Takes no time when all is there.
+# bed's programs, a Python with flytekit, one with servers of stores, cargo-deny.
+# Takes no time when all is there.
 #
 #   install.sh         everything
 #   install.sh lint    what `make lint` needs
@@ -54,3 +55,4 @@ begin=$SECONDS
 KTB_TRIM=1 "$tests/testbed/build.sh" >&2
 say "test bed: $((SECONDS - begin)) s"
 "$tests/python/venv.sh" >/dev/null
+"$tests/python/stores-venv.sh" >/dev/null

@@ -11,7 +11,8 @@
 //! `NO_PROXY`), trusts the system's certificates or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (it does not know
 //! `AWS_CA_BUNDLE`), and follows no redirects.
 //!
-//! The SDK's own logs at level `TRACE` hold no values, unless somebody sets `LOG_SENSITIVE_BODIES=true`.
+//! The SDK's own logs hold no values at any level, unless somebody sets `LOG_SENSITIVE_BODIES=true`, but session tokens
+//! of this process at the level `TRACE`: see [`TARGETS_THAT_TRACE_CREDENTIALS`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,10 @@ mod answer_limit;
 mod api;
 mod batch;
 mod failure;
+
+/// Targets of the SDK's logs that show the session token of this process at the level `TRACE`. A program that lets
+/// people choose the level of its logs has to keep these at `DEBUG`.
+pub const TARGETS_THAT_TRACE_CREDENTIALS: &[&str] = &["aws_sigv4", "aws_smithy_runtime"];
 
 /// The longest name of a secret, in characters (`CreateSecret` in AWS's API reference).
 const MAX_NAME: usize = 512;
@@ -112,9 +117,9 @@ impl AwsStore {
         if !is_region(region) {
             return Err(AwsSettingsError::InvalidRegion(region.to_owned()));
         }
-        // The SDK takes an endpoint from the environment as it is, so it is looked at here too.
-        let endpoint = cloud::set(endpoint.as_deref()).or(sdk.endpoint_url());
-        endpoint.map(cloud::check_endpoint).transpose()?;
+        let endpoint = cloud::set(endpoint.as_deref());
+        // The SDK takes an endpoint of the environment as it is, so it is looked at here too.
+        endpoint.or(sdk.endpoint_url()).map(cloud::check_endpoint).transpose()?;
         let mut config = config::Builder::from(sdk)
             .region(Region::new(region.to_owned()))
             // Whoever asks a store retries; retries in here would multiply.

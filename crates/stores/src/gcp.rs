@@ -11,20 +11,20 @@
 //! HTTP/1.1 with JSON. Its logs hold no answers. The length of an answer is bounded by the time that it may
 //! take only; Google's own limit for a value is 64 KiB.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
 use futures::future::BoxFuture;
-use google_cloud_auth::credentials::{Builder as DefaultCredentials, anonymous};
-use google_cloud_gax::client_builder::internal::with_follow_redirects;
-use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::SecretPayload;
 
+use self::client::GcpClient;
 use crate::cloud::{self, DEFAULT_TIMEOUT, Endpoint, InvalidEndpoint};
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher};
 
+mod client;
 mod failure;
 
 /// The longest name of a secret, in characters (`projects.secrets.create` in Google's API reference).
@@ -77,8 +77,7 @@ pub enum GcpSettingsError {
 /// The secrets of one project of GCP Secret Manager.
 #[derive(Clone, Debug)]
 pub struct GcpStore {
-    client: SecretManagerService,
-    project: String,
+    client: Arc<GcpClient>,
     timeout: Duration,
 }
 
@@ -91,45 +90,32 @@ impl GcpStore {
     ///
     /// [`GcpSettingsError`] if a setting or the credentials cannot be used.
     pub async fn new(settings: GcpSettings) -> Result<Self, GcpSettingsError> {
-        let GcpSettings { project, endpoint, anonymous, timeout } = settings;
-        if !is_project(&project) {
-            return Err(GcpSettingsError::InvalidProject(project));
+        if !is_project(&settings.project) {
+            return Err(GcpSettingsError::InvalidProject(settings.project));
         }
-        let endpoint = cloud::set(endpoint.as_deref());
+        let endpoint = cloud::set(settings.endpoint.as_deref());
         match endpoint.map(cloud::check_endpoint).transpose()? {
-            None if anonymous => return Err(GcpSettingsError::AnonymousAtGoogle),
-            Some(Endpoint { encrypted: false, loopback: false }) if !anonymous => {
+            None if settings.anonymous => return Err(GcpSettingsError::AnonymousAtGoogle),
+            Some(Endpoint { encrypted: false, loopback: false }) if !settings.anonymous => {
                 return Err(InvalidEndpoint::TokenInTheClear.into());
             }
             _ => {}
         }
-        let credentials = if anonymous {
-            anonymous::Builder::new().build()
-        } else {
-            DefaultCredentials::default().build().map_err(|error| unusable_credentials(&error))?
-        };
-        // Whoever asks a store retries; retries in here would multiply.
-        let mut client = SecretManagerService::builder()
-            .with_credentials(credentials)
-            .with_retry_policy(NeverRetry)
-            .with_attempt_timeout(timeout);
-        if let Some(endpoint) = endpoint {
-            client = client.with_endpoint(endpoint);
-        }
-        // A redirect could lead to another host.
-        let client = with_follow_redirects(client, false).build();
-        let client = match tokio::time::timeout(timeout, client).await {
-            Ok(client) => client.map_err(|error| GcpSettingsError::Client(error.to_string()))?,
-            Err(_) => return Err(GcpSettingsError::Client("the metadata server does not answer".to_owned())),
-        };
-        Ok(Self { client, project, timeout })
+        let timeout = settings.timeout;
+        Ok(Self { client: Arc::new(GcpClient::new(settings).await?), timeout })
     }
 
     async fn fetch(&self, name: &str) -> Result<SecretValue, FetchError> {
-        let version = format!("projects/{}/secrets/{name}/versions/latest", self.project);
-        let answer = self.client.access_secret_version().set_name(version).send().await;
-        let answer = answer.map_err(|error| failure::of_call(&error, &self.project))?;
-        value(answer.payload)
+        let project = self.client.project();
+        let version = format!("projects/{project}/secrets/{name}/versions/latest");
+        let ask = async |client: SecretManagerService| client.access_secret_version().set_name(&version).send().await;
+        let mut answer = ask(self.client.current()).await;
+        if answer.as_ref().is_err_and(failure::is_for_good_with_these_credentials)
+            && let Some(client) = self.client.renewed().await
+        {
+            answer = ask(client).await;
+        }
+        value(answer.map_err(|error| failure::of_call(&error, project))?.payload)
     }
 }
 
@@ -186,19 +172,6 @@ fn is_project(text: &str) -> bool {
         && text.bytes().all(plain)
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.ends_with(|last: char| last.is_ascii_alphanumeric())
-}
-
-/// The library's own words may quote the credentials file.
-fn unusable_credentials(error: &google_cloud_auth::build_errors::Error) -> GcpSettingsError {
-    GcpSettingsError::Credentials(if error.is_loading() {
-        "their file cannot be opened"
-    } else if error.is_parsing() {
-        "their file cannot be read as JSON of credentials"
-    } else if error.is_unknown_type() || error.is_not_supported() {
-        "their type is not known"
-    } else {
-        "something is missing in their file"
-    })
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! The AWS store against answers as AWS's documentation shows them.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use flyte_secrets_core::value::SecretValue;
-use flyte_secrets_stores::aws::{AwsSettings, AwsStore};
+use flyte_secrets_stores::aws::{AwsSettings, AwsStore, TARGETS_THAT_TRACE_CREDENTIALS};
 use flyte_secrets_stores::{FailureClass, FetchError, SecretFetcher};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Edge, PLANTED, Seen, id};
+use crate::common::{Answer, Edge, PLANTED, PLANTED_KEY, Seen, id, in_a_process_with, run_alone, say};
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
@@ -21,19 +20,19 @@ mod common;
 const BATCH: &str = "secretsmanager.BatchGetSecretValue";
 const SINGLE: &str = "secretsmanager.GetSecretValue";
 
-/// A store that asks the fake, with credentials of its own and a second for each question.
+/// A store that asks the fake, with credentials of its own.
 fn store(edge: &Edge, batch: bool) -> AwsStore {
-    let credentials = Credentials::new("AKIDEXAMPLE", "example", None, None, "test");
+    store_with_timeout(edge, batch, Duration::from_secs(30))
+}
+
+fn store_with_timeout(edge: &Edge, batch: bool, timeout: Duration) -> AwsStore {
+    let credentials = Credentials::new("AKIDEXAMPLE", PLANTED_KEY, Some(PLANTED_KEY.to_owned()), None, "test");
     let sdk = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build();
-    let settings = AwsSettings {
-        region: Some("eu-central-1".to_owned()),
-        endpoint: Some(edge.url.clone()),
-        timeout: Duration::from_secs(1),
-        batch,
-    };
+    let settings =
+        AwsSettings { region: Some("eu-central-1".to_owned()), endpoint: Some(edge.url.clone()), timeout, batch };
     AwsStore::with_config(&sdk, settings).unwrap()
 }
 
@@ -146,8 +145,8 @@ async fn every_refusal_of_aws_has_its_class_and_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_aws_is_malformed_or_unavailable_and_never_quoted() {
-    use FailureClass::{Malformed, Throttled, Unavailable};
+async fn what_is_no_answer_of_aws_is_judged_by_its_status_and_never_quoted() {
+    use FailureClass::{Denied, Malformed, Throttled, Unavailable};
     let name = id("k").to_string();
     for (status, body, class) in [
         (200, PLANTED.to_owned(), Malformed),
@@ -155,7 +154,7 @@ async fn what_is_no_answer_of_aws_is_malformed_or_unavailable_and_never_quoted()
         (200, format!("{{\"Name\": \"{name}\", \"SecretString\": {{\"{PLANTED}\": 1}}}}"), Malformed),
         (200, format!("{{\"Name\": \"{name}\", \"SecretBinary\": \"{PLANTED}*\"}}"), Malformed),
         (200, format!("[\"{PLANTED}\"]"), Malformed),
-        (403, format!("<html>{PLANTED}</html>"), Malformed),
+        (403, format!("<html>{PLANTED}</html>"), Denied),
         (404, format!("{{\"{PLANTED}\": 1}}"), Malformed),
         (400, format!("{{\"__type\": \"{PLANTED} is no code\", \"Message\": \"{PLANTED}\"}}"), Malformed),
         (429, PLANTED.to_owned(), Throttled),
@@ -186,9 +185,10 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_slow_answer_is_late_after_the_time_that_is_set() {
     let begin = Instant::now();
-    let failure = get_one(Answer::new(200, "{}").after(Duration::from_secs(20))).await.unwrap_err();
+    let edge = Edge::saying(Answer::new(200, "{}").after(Duration::from_secs(60))).await;
+    let failure = store_with_timeout(&edge, false, Duration::from_millis(500)).get(&id("k")).await.unwrap_err();
     assert_eq!(failure.class(), FailureClass::Late);
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -233,9 +233,9 @@ async fn the_same_id_is_asked_for_once_in_a_call() {
 
 #[tokio::test]
 async fn while_calls_are_under_way_further_ids_wait_and_go_together() {
-    let edge = Edge::start(|seen| aws(seen).after(Duration::from_millis(100))).await;
+    let edge = Edge::start(|seen| aws(seen).after(Duration::from_millis(200))).await;
     let store = store(&edge, true);
-    let ids: Vec<_> = (0..24).map(|number| id(&format!("k{number}"))).collect();
+    let ids: Vec<_> = (0..40).map(|number| id(&format!("k{number}"))).collect();
     let one_by_one = ids.iter().enumerate().map(async |(number, id)| {
         tokio::time::sleep(Duration::from_millis(2 * number as u64)).await;
         store.get(id).await
@@ -243,7 +243,7 @@ async fn while_calls_are_under_way_further_ids_wait_and_go_together() {
     for answer in join_all(one_by_one).await {
         answer.unwrap();
     }
-    assert!(edge.seen().len() <= 8, "{} calls", edge.seen().len());
+    assert!(edge.seen().len() <= 12, "{} calls", edge.seen().len());
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn who_is_missing_in_the_answer_of_a_batch_is_asked_for_alone() {
 
 #[tokio::test]
 async fn no_id_spoils_the_answer_for_another_one() {
-    let slow = Duration::from_secs(20);
+    let slow = Duration::from_secs(60);
     for spoiled in [
         error(400, "InvalidParameterException", "one of the ids is bad"),
         error(400, "InvalidRequestException", "one of the secrets was marked for deletion"),
@@ -325,7 +325,7 @@ async fn no_id_spoils_the_answer_for_another_one() {
             _ => aws(seen),
         })
         .await;
-        let mut answers = get_many(&store(&edge, true), 4).await.into_iter();
+        let mut answers = get_many(&store_with_timeout(&edge, true, Duration::from_secs(4)), 4).await.into_iter();
         assert_eq!(answers.next().unwrap().unwrap_err().class(), FailureClass::Denied);
         for answer in answers {
             answer.unwrap();
@@ -344,22 +344,143 @@ async fn a_batch_that_is_throttled_is_not_followed_by_single_calls() {
 
 #[tokio::test]
 async fn a_store_that_hangs_answers_everyone_in_time() {
-    let served = AtomicUsize::new(0);
-    let edge = Edge::start(move |seen| {
-        served.fetch_add(1, Ordering::Relaxed);
-        aws(seen).after(Duration::from_secs(20))
-    })
-    .await;
+    let edge = Edge::start(|seen| aws(seen).after(Duration::from_secs(60))).await;
     let begin = Instant::now();
-    for answer in get_many(&store(&edge, true), 200).await {
+    for answer in get_many(&store_with_timeout(&edge, true, Duration::from_secs(1)), 200).await {
         assert_eq!(answer.unwrap_err().class(), FailureClass::Late);
     }
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn process_with_an_environment() {
+    let logs = common::logs();
+    match AwsStore::new(AwsSettings { timeout: Duration::from_secs(5), ..AwsSettings::default() }).await {
+        Ok(store) => say(store.get(&id("k")).await),
+        Err(error) => say(Err(error)),
+    }
+    let text = logs.text();
+    assert!(!text.contains(PLANTED_KEY), "{text}");
+}
+
+/// What a process gets that has keys and a region in its environment, and these variables.
+async fn with_keys_and(variables: &[(&str, &str)]) -> String {
+    let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_REGION", "eu-central-1")];
+    in_a_process_with(&[&keys[..], variables].concat()).await
+}
+
+#[tokio::test]
+async fn without_region_or_credentials_the_error_says_what_to_set() {
+    assert!(in_a_process_with(&[]).await.starts_with("no AWS region is known"));
+    let nowhere = [("AWS_REGION", "eu-central-1"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")];
+    let said = in_a_process_with(&nowhere).await;
+    assert!(said.starts_with("denied: there are no AWS credentials"), "{said}");
+    assert!(said.contains("AWS_ACCESS_KEY_ID"), "{said}");
+    let broken = [("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent")];
+    let said = in_a_process_with(&[nowhere, broken].concat()).await;
+    assert!(said.contains("AWS credentials"), "{said}");
+}
+
+#[tokio::test]
+async fn a_role_that_sts_refuses_is_denied_with_the_words_of_sts() {
+    let refusal = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+                   <Code>AccessDenied</Code><Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message>\
+                   </Error><RequestId>1</RequestId></ErrorResponse>";
+    let edge = Edge::saying(Answer::new(403, refusal).header("content-type", "text/xml")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, PLANTED).unwrap();
+    let said = in_a_process_with(&[
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL", &edge.url),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+    ])
+    .await;
+    for part in ["denied", "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity", "trust policy"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains(PLANTED), "{said}");
+}
+
+#[tokio::test]
+async fn the_endpoint_of_the_service_goes_before_the_one_of_all_services() {
+    let edge = Edge::start(aws).await;
+    let said =
+        with_keys_and(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &edge.url)])
+            .await;
+    assert_eq!(said, id("k").to_string());
+}
+
+#[tokio::test]
+async fn a_server_needs_a_certificate_that_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let [right, wrong] = ["right", "wrong"].map(|name| folder.path().join(name));
+    let edge = Edge::start_tls(&right, aws).await;
+    let _other = Edge::start_tls(&wrong, aws).await;
+    let [right, wrong] = [right, wrong].map(|path| path.to_str().unwrap().to_owned());
+    let said = with_keys_and(&[("AWS_ENDPOINT_URL", &edge.url), ("SSL_CERT_FILE", &right)]).await;
+    assert_eq!(said, id("k").to_string());
+    let said = with_keys_and(&[("AWS_ENDPOINT_URL", &edge.url), ("SSL_CERT_FILE", &wrong)]).await;
+    assert!(said.starts_with("unavailable") && said.contains("certificate"), "{said}");
+}
+
+#[tokio::test]
+async fn the_proxy_of_the_environment_is_used_but_for_hosts_that_are_named() {
+    let proxy = Edge::start(aws).await;
+    let through = [("HTTP_PROXY", proxy.url.as_str()), ("AWS_ENDPOINT_URL", "http://secretsmanager.invalid")];
+    assert_eq!(with_keys_and(&through).await, id("k").to_string());
+    assert_eq!(proxy.seen()[0].path, "http://secretsmanager.invalid/");
+    let around = [through[0], through[1], ("NO_PROXY", "secretsmanager.invalid")];
+    let said = with_keys_and(&around).await;
+    assert!(said.starts_with("unavailable"), "{said}");
+    assert_eq!(proxy.seen().len(), 1);
 }
 
 #[tokio::test]
 async fn a_planted_value_is_in_no_log_at_any_level() {
-    let (_guard, logs) = common::logs();
+    assert_eq!(run_alone("process_that_gets_a_planted_value", &[("PLANTED", PLANTED)]).await, "done");
+}
+
+#[tokio::test]
+async fn our_keys_are_in_no_log_where_the_targets_that_trace_them_are_capped() {
+    let caps: String = TARGETS_THAT_TRACE_CREDENTIALS.iter().map(|target| format!(",{target}=debug")).collect();
+    let (planted, log) = (("PLANTED", PLANTED_KEY), format!("trace{caps}"));
+    assert_eq!(run_alone("process_that_gets_a_planted_value", &[planted, ("LOG", &log)]).await, "done");
+
+    let sts = Edge::start(|seen| {
+        if seen.target.is_empty() {
+            let credentials = format!(
+                "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+                 <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKID</AccessKeyId>\
+                 <SecretAccessKey>{PLANTED_KEY}</SecretAccessKey><SessionToken>{PLANTED_KEY}</SessionToken>\
+                 <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>\
+                 </AssumeRoleWithWebIdentityResponse>"
+            );
+            return Answer::new(200, credentials).header("content-type", "text/xml");
+        }
+        aws(seen)
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, PLANTED_KEY).unwrap();
+    let said = in_a_process_with(&[
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ENDPOINT_URL", &sts.url),
+        ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("LOG", &log),
+    ])
+    .await;
+    assert_eq!(said, id("k").to_string());
+}
+
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn process_that_gets_a_planted_value() {
+    let (logs, planted) = (common::logs(), std::env::var("PLANTED").unwrap());
     let edge = Edge::start(|seen| match seen.target.as_str() {
         BATCH => {
             let entry = |name: String| json!({"Name": name, "SecretString": PLANTED});
@@ -378,6 +499,7 @@ async fn a_planted_value_is_in_no_log_at_any_level() {
     store.get(&bad).await.unwrap_err();
     let text = logs.text();
     assert!(text.contains("aws_smithy_runtime"), "the log is on: {}", text.len());
-    let lines: Vec<_> = text.lines().filter(|line| line.contains(PLANTED)).collect();
+    let lines: Vec<_> = text.lines().filter(|line| line.contains(&planted)).collect();
     assert!(lines.is_empty(), "{lines:#?}");
+    say(Err("done"));
 }

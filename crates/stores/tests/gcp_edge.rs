@@ -8,19 +8,19 @@ use flyte_secrets_stores::gcp::{GcpSettings, GcpStore};
 use flyte_secrets_stores::{FailureClass, FetchError, SecretFetcher};
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Edge, PLANTED, id};
+use crate::common::{Answer, Edge, PLANTED, id, in_a_process_with, run_alone, say};
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
 
-/// A store that asks the fake without credentials, with a second for each question.
+/// A store that asks the fake without credentials.
 async fn store(edge: &Edge) -> GcpStore {
-    let settings = GcpSettings {
-        endpoint: Some(edge.url.clone()),
-        anonymous: true,
-        timeout: Duration::from_secs(1),
-        ..GcpSettings::new("my-project")
-    };
+    store_with_timeout(edge, Duration::from_secs(30)).await
+}
+
+async fn store_with_timeout(edge: &Edge, timeout: Duration) -> GcpStore {
+    let settings =
+        GcpSettings { endpoint: Some(edge.url.clone()), anonymous: true, timeout, ..GcpSettings::new("my-project") };
     GcpStore::new(settings).await.unwrap()
 }
 
@@ -102,8 +102,8 @@ async fn every_refusal_of_google_has_its_class_and_is_asked_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_of_google_is_malformed_or_unavailable_and_never_quoted() {
-    use FailureClass::{Malformed, Throttled, Unavailable};
+async fn what_is_no_answer_of_google_is_judged_by_its_status_and_never_quoted() {
+    use FailureClass::{Denied, Malformed, Throttled, Unavailable};
     for (status, body, class) in [
         (200, PLANTED.to_owned(), Malformed),
         (200, format!("[\"{PLANTED}\"]"), Malformed),
@@ -111,7 +111,7 @@ async fn what_is_no_answer_of_google_is_malformed_or_unavailable_and_never_quote
         (200, format!("{{\"payload\": {{\"data\": \"{PLANTED}*\"}}}}"), Malformed),
         (200, format!("{{\"payload\": {{\"data\": \"dg==\", \"dataCrc32c\": \"{PLANTED}\"}}}}"), Malformed),
         (200, String::new(), Malformed),
-        (403, format!("<html>{PLANTED}</html>"), Malformed),
+        (403, format!("<html>{PLANTED}</html>"), Denied),
         (404, format!("<html>{PLANTED}</html>"), Malformed),
         (429, PLANTED.to_owned(), Throttled),
         (502, format!("<html>{PLANTED}</html>"), Unavailable),
@@ -136,9 +136,11 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_slow_answer_is_late_after_the_time_that_is_set() {
     let begin = Instant::now();
-    let failure = get(Answer::new(200, "{}").after(Duration::from_secs(20))).await.unwrap_err();
+    let edge = Edge::saying(Answer::new(200, "{}").after(Duration::from_secs(60))).await;
+    let store = store_with_timeout(&edge, Duration::from_millis(500)).await;
+    let failure = store.get(&id("k")).await.unwrap_err();
     assert_eq!(failure.class(), FailureClass::Late);
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -163,8 +165,103 @@ async fn an_id_that_no_secret_can_have_is_not_sent() {
 }
 
 #[tokio::test]
+#[ignore = "started by other tests"]
+async fn process_with_an_environment() {
+    let logs = common::logs();
+    let settings = GcpSettings {
+        endpoint: std::env::var("ENDPOINT").ok(),
+        anonymous: std::env::var("ANONYMOUS").is_ok(),
+        timeout: Duration::from_secs(5),
+        ..GcpSettings::new("my-project")
+    };
+    match GcpStore::new(settings).await {
+        Ok(store) => say(store.get(&id("k")).await),
+        Err(error) => say(Err(error)),
+    }
+    let text = logs.text();
+    assert!(!text.contains(PLANTED), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_needs_a_certificate_that_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let [right, wrong] = ["right", "wrong"].map(|name| folder.path().join(name));
+    let edge = Edge::start_tls(&right, |_| version(&json!({"data": "dg=="}))).await;
+    let _other = Edge::start_tls(&wrong, |_| version(&json!({"data": "dg=="}))).await;
+    let place = [("ENDPOINT", edge.url.as_str()), ("ANONYMOUS", "")];
+    let trusting = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
+    let (right, wrong) = (trusting(right), trusting(wrong));
+    assert_eq!(in_a_process_with(&[&place[..], &[("SSL_CERT_FILE", &right)]].concat()).await, "v");
+    let said = in_a_process_with(&[&place[..], &[("SSL_CERT_FILE", &wrong)]].concat()).await;
+    assert!(said.starts_with("unavailable") && said.contains("certificate"), "{said}");
+}
+
+#[tokio::test]
+async fn the_proxy_of_the_environment_is_used_but_for_hosts_that_are_named() {
+    let proxy = Edge::saying(version(&json!({"data": "dg=="}))).await;
+    let through = [("HTTP_PROXY", proxy.url.as_str()), ("ENDPOINT", "http://secretmanager.invalid"), ("ANONYMOUS", "")];
+    assert_eq!(in_a_process_with(&through).await, "v");
+    assert!(proxy.seen()[0].path.starts_with("http://secretmanager.invalid/v1/"), "{:?}", proxy.seen());
+    let said = in_a_process_with(&[&through[..], &[("NO_PROXY", "secretmanager.invalid")]].concat()).await;
+    assert!(said.starts_with("unavailable"), "{said}");
+    assert_eq!(proxy.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_used_are_told_and_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials");
+    for (content, part) in [
+        (None, "cannot be opened"),
+        (Some(format!("{{{PLANTED}")), "cannot be read"),
+        (Some(format!("{{\"type\": \"{PLANTED}\"}}")), "not known"),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let said = in_a_process_with(&[("GOOGLE_APPLICATION_CREDENTIALS", file.to_str().unwrap())]).await;
+        assert!(said.contains(part) && !said.contains(PLANTED), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn without_credentials_the_store_says_what_to_set() {
+    // Where the metadata server is, something else answers.
+    let edge = Edge::saying(Answer::new(404, "")).await;
+    let metadata = edge.url.trim_start_matches("http://").to_owned();
+    for (host, class) in [(metadata.as_str(), "denied"), ("127.0.0.1:9", "unavailable")] {
+        let said = in_a_process_with(&[("GCE_METADATA_HOST", host), ("ENDPOINT", &edge.url)]).await;
+        assert!(said.starts_with(class) && said.contains("GOOGLE_APPLICATION_CREDENTIALS"), "{host}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_server_gives_the_token_and_no_log_shows_it() {
+    let edge = Edge::start(|seen| {
+        if seen.path.contains("/token") {
+            let token = json!({"access_token": PLANTED, "expires_in": 3600, "token_type": "Bearer"});
+            Answer::new(200, token).header("content-type", "application/json").header("metadata-flavor", "Google")
+        } else if seen.path.contains("universe") {
+            Answer::new(200, "googleapis.com").header("metadata-flavor", "Google")
+        } else {
+            assert_eq!(seen.authorization.as_deref(), Some(format!("Bearer {PLANTED}").as_str()));
+            version(&json!({"data": "dg=="}))
+        }
+    })
+    .await;
+    let metadata = edge.url.trim_start_matches("http://").to_owned();
+    assert_eq!(in_a_process_with(&[("GCE_METADATA_HOST", &metadata), ("ENDPOINT", &edge.url)]).await, "v");
+}
+
+#[tokio::test]
 async fn a_planted_value_is_in_no_log_at_any_level() {
-    let (_guard, logs) = common::logs();
+    assert_eq!(run_alone("process_that_gets_a_planted_value", &[]).await, "done");
+}
+
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn process_that_gets_a_planted_value() {
+    let logs = common::logs();
     let good = version(&json!({"data": "cGxhbnRlZC03ZjNh"}));
     assert_eq!(get(good).await.unwrap().expose_text(), Some(PLANTED));
     let bad = Answer::new(200, format!("{{\"payload\": {{\"data\": \"{PLANTED}*\"}}}}"));
@@ -175,4 +272,5 @@ async fn a_planted_value_is_in_no_log_at_any_level() {
         let lines: Vec<_> = text.lines().filter(|line| line.contains(form)).collect();
         assert!(lines.is_empty(), "{lines:#?}");
     }
+    say(Err("done"));
 }

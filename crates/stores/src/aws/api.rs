@@ -42,9 +42,10 @@ impl Api {
         // The stage is AWS's default too; Flyte names it.
         let call = self.client.get_secret_value().secret_id(name).version_stage("AWSCURRENT");
         let output = call.send().await.map_err(|error| failure::of_call(&error, GET_SECRET_VALUE))?;
+        let value = value(output.secret_string, output.secret_binary);
         match output.name {
             Some(other) if other != name => Err(other_secret(&other)),
-            _ => value(output.secret_string, output.secret_binary),
+            _ => value,
         }
     }
 
@@ -55,6 +56,9 @@ impl Api {
             let failure = failure::of_call(&error, failure::BATCH_GET_SECRET_VALUE);
             match error.as_service_error().and_then(ProvideErrorMetadata::code) {
                 Some("AccessDeniedException" | "AccessDenied") => BatchFailure::NotAllowed,
+                None if error.raw_response().is_some() && failure.class() == FailureClass::Denied => {
+                    BatchFailure::NotAllowed
+                }
                 Some(code) if failure::is_about_the_caller(code) => BatchFailure::Everyone(failure),
                 _ if failure.class() == FailureClass::Throttled => BatchFailure::Everyone(failure),
                 // There were no credentials, or no connection.

@@ -14,7 +14,7 @@ use crate::fetcher::{FailureClass, FetchError};
 /// The most ids in a call (`BatchGetSecretValue` in AWS's API reference).
 const MAX_BATCH: usize = 20;
 /// The most calls, of up to 20 ids each, that are under way. Further ids wait and then go together.
-const MAX_CALLS: usize = 4;
+const MAX_CALLS: usize = 8;
 /// The most ids that wait in the queue; who comes later waits for a place in it.
 const MAX_QUEUE: usize = 1024;
 /// How long batches are left alone after AWS said that we may not ask for them.
@@ -23,6 +23,7 @@ const DENIAL: Duration = Duration::from_secs(600);
 /// The way to ask for a secret together with others.
 #[derive(Clone, Debug)]
 pub(super) struct Batches {
+    calls: Arc<Calls>,
     queue: mpsc::Sender<Question>,
 }
 
@@ -36,13 +37,16 @@ impl Batches {
     /// Starts the task that collects the questions; it ends with the last clone. One question may take `timeout`.
     pub(super) fn start(api: Arc<Api>, timeout: Duration) -> Self {
         let (queue, questions) = mpsc::channel(MAX_QUEUE);
-        let calls = Calls { api, timeout, denied: Mutex::default() };
-        tokio::spawn(collect(Arc::new(calls), questions));
-        Self { queue }
+        let calls = Arc::new(Calls { api, timeout, denied: Mutex::default() });
+        tokio::spawn(collect(Arc::clone(&calls), questions));
+        Self { calls, queue }
     }
 
     /// Asks for one secret.
     pub(super) async fn get(&self, name: String) -> Answer {
+        if self.calls.is_denied() {
+            return self.calls.api.get(&name).await;
+        }
         let (reply, answer) = oneshot::channel();
         self.queue.send(Question { name, reply }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
@@ -77,6 +81,7 @@ async fn collect(calls: Arc<Calls>, mut questions: mpsc::Receiver<Question>) {
 /// Those who wait for the same secret.
 type Waiting = HashMap<String, Vec<oneshot::Sender<Answer>>>;
 
+#[derive(Debug)]
 struct Calls {
     api: Arc<Api>,
     timeout: Duration,

@@ -147,6 +147,10 @@ fn not_from_aws(status: u16) -> FetchError {
     let (class, what) = match status {
         200..=299 => (FailureClass::Malformed, "with something that cannot be read, or is too long"),
         300..=399 => (FailureClass::Malformed, "with a redirect, which is not followed; check the endpoint"),
+        401 | 403 => (
+            FailureClass::Denied,
+            "and no error code of AWS; check the permissions of this process, the endpoint, and the proxy if there is one",
+        ),
         429 => (FailureClass::Throttled, "that we ask too often"),
         500.. => (FailureClass::Unavailable, "and no error code of AWS"),
         _ => (FailureClass::Malformed, "and no error code of AWS; check the endpoint, and the proxy if there is one"),

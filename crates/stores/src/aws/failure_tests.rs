@@ -47,9 +47,9 @@ fn only_a_refusal_of_the_caller_counts_for_every_secret() {
 
 #[test]
 fn what_is_no_answer_of_aws_is_judged_by_its_status() {
-    use FailureClass::{Malformed, Throttled, Unavailable};
+    use FailureClass::{Denied, Malformed, Throttled, Unavailable};
     for (status, class) in
-        [(200, Malformed), (302, Malformed), (403, Malformed), (404, Malformed), (429, Throttled), (502, Unavailable)]
+        [(200, Malformed), (302, Malformed), (403, Denied), (404, Malformed), (429, Throttled), (502, Unavailable)]
     {
         assert_eq!(not_from_aws(status).class(), class, "{status}");
     }

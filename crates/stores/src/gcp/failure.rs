@@ -59,6 +59,10 @@ fn of_status(status: &Status, project: &str) -> FetchError {
 fn not_from_google(status: u16) -> FetchError {
     let (class, what) = match status {
         300..=399 => (FailureClass::Malformed, "with a redirect, which is not followed; check the endpoint"),
+        401 | 403 => (
+            FailureClass::Denied,
+            "and no error of GCP; check the permissions of this process, the endpoint, and the proxy if there is one",
+        ),
         429 => (FailureClass::Throttled, "that we ask too often"),
         500.. => (FailureClass::Unavailable, "and no error of GCP"),
         _ => (FailureClass::Malformed, "and no error of GCP; check the endpoint, and the proxy if there is one"),
@@ -66,10 +70,20 @@ fn not_from_google(status: u16) -> FetchError {
     FetchError::new(class, format!("the endpoint answered {status} {what}"))
 }
 
+/// Whether there is no token, and never will be with the credentials in use.
+pub(super) fn is_for_good_with_these_credentials(error: &Error) -> bool {
+    error.is_authentication() && !is_transient(error)
+}
+
+fn is_transient(error: &Error) -> bool {
+    cause::<CredentialsError>(error).is_some_and(CredentialsError::is_transient)
+}
+
 /// Why there is no token to ask GCP with.
 fn no_token(error: &Error) -> FetchError {
-    if cause::<CredentialsError>(error).is_some_and(CredentialsError::is_transient) {
-        let detail = "no GCP access token could be fetched; the metadata server or the token's issuer does not answer";
+    if is_transient(error) {
+        let detail = "no GCP access token could be fetched: the metadata server, or the token's issuer, does not answer; \
+                      outside of Google Cloud set GOOGLE_APPLICATION_CREDENTIALS";
         return FetchError::new(FailureClass::Unavailable, detail);
     }
     let detail = "there are no usable GCP credentials; give this process a service account by GKE's workload identity, \
@@ -117,16 +131,15 @@ mod tests {
         for (transient, class) in [(true, FailureClass::Unavailable), (false, FailureClass::Denied)] {
             let error = Error::authentication(CredentialsError::from_msg(transient, "planted"));
             let failure = of_call(&error, "p");
-            assert_eq!(failure.class(), class);
+            assert_eq!((failure.class(), is_for_good_with_these_credentials(&error)), (class, !transient));
             assert!(!failure.to_string().contains("planted"), "{failure}");
         }
     }
 
     #[test]
     fn what_is_no_answer_of_google_is_judged_by_its_status() {
-        use FailureClass::{Malformed, Throttled, Unavailable};
-        for (status, class) in
-            [(302, Malformed), (403, Malformed), (404, Malformed), (429, Throttled), (502, Unavailable)]
+        use FailureClass::{Denied, Malformed, Throttled, Unavailable};
+        for (status, class) in [(302, Malformed), (403, Denied), (404, Malformed), (429, Throttled), (502, Unavailable)]
         {
             let failure = of_call(&Error::http(status, http::HeaderMap::new(), "planted".into()), "p");
             assert_eq!(failure.class(), class, "{status}");
