@@ -14,6 +14,8 @@ pub mod fetcher;
 pub mod kubernetes;
 pub mod local;
 mod look_up;
+#[cfg(test)]
+mod test_log;
 pub mod values;
 
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
