@@ -31,6 +31,8 @@ mod https;
 pub mod kubernetes;
 pub mod local;
 mod look_up;
+#[cfg(test)]
+mod test_log;
 pub mod values;
 #[cfg(feature = "vault")]
 pub mod vault;

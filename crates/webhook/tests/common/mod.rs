@@ -12,7 +12,7 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::outline::PodOutline;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Profile, Secret, SecretManagerType, Settings, text_format};
-use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, SecretFetcher};
+use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, Scopes, SecretFetcher};
 use flyte_secrets_webhook::admission::{Admission, Creation, Decision, Refusal, Sources, admit};
 use flyte_secrets_webhook::review::review;
 use flyte_secrets_webhook::server::Reviewed;
@@ -100,10 +100,11 @@ pub fn text(value: &str) -> Reply {
     Reply::Text(value.to_owned())
 }
 
-/// Look-ups in one store, without a cache.
+/// Look-ups in one store, without a cache and without a question more than needed.
 pub fn look_ups(store: &Arc<FakeStore>) -> LookUps {
     let store = Arc::clone(store) as Arc<dyn SecretFetcher>;
-    LookUps::new(vec![store], LookUpSettings::uncached(), Arc::new(NoObserver))
+    let settings = LookUpSettings { scopes: Scopes::Sequential, ..LookUpSettings::uncached() };
+    LookUps::new(vec![store], settings, Arc::new(NoObserver))
 }
 
 pub fn sources(store: &Arc<FakeStore>) -> Sources {

@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use futures::stream::{self, StreamExt};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use tower::service_fn;
 
 use super::*;
+use crate::test_log::log_of;
 
 /// What the fake API server answers to one request.
 enum Answer {
@@ -176,28 +176,6 @@ async fn a_server_that_fails_is_left_alone_for_longer_and_longer() {
         assert!((45..=130).contains(&lists), "{lists} requests in an hour");
         assert!(!ended);
     }
-}
-
-/// The log at every level while `watching` runs.
-async fn log_of<T>(watching: impl Future<Output = T>) -> (T, String) {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
-    let guard = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
-    let result = watching.await;
-    drop(guard);
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    (result, text)
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,6 +56,28 @@ async fn a_call_that_nobody_waits_for_is_given_up_after_a_second_and_counts_as_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_nobody_waits_for_goes_on_if_somebody_comes_back_for_it() {
+    let store = numbering(ms(3000));
+    let look_ups = look_ups(&[Arc::clone(&store)], LookUpSettings::default());
+    start(&look_ups, &single(), Freshness::Cached, LONG).await.abort();
+    tokio::time::sleep(ms(500)).await;
+    let begun = Instant::now();
+    assert_eq!(text(&find(&look_ups, &single()).await), "1");
+    assert_eq!((store.calls(), begun.elapsed().as_millis() / 10), (1, 250));
+}
+
+#[test]
+fn a_voided_flight_stays_voided_whatever_its_call_does() {
+    let (mut flights, key) = (flight::Flights::default(), question::questions(&single(), 1)[0].key.clone());
+    let flight = flights.begin(&key, None);
+    flights.void(&key);
+    flight.call(Instant::now());
+    flight.pause(Instant::now(), crate::FetchError::new(FailureClass::Throttled, ""));
+    assert!(matches!(*flight.phase.borrow(), flight::Phase::Ended(flight::Ended::Voided)));
+    assert!(!flights.remove(&key, flight.number), "and its answer is not wanted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_nobody_waits_for_fills_the_cache_if_it_ends_soon() {
     let store = Store::new("store", |asked, _| (if asked.project.is_empty() { ms(900) } else { ms(1) }, value("v")));
     let look_ups = look_ups(&[Arc::clone(&store)], LookUpSettings::default());
