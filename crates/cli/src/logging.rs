@@ -7,6 +7,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// What we log under. The AWS SDK, for one, writes session tokens at the level trace.
+const OURS: [&str; 3] = ["flyte_secrets", "admission", "access_policy"];
+
 /// Starts logging. Only our own crates are logged: others may log what they send and receive.
 pub(crate) fn start(settings: &LogSettings) {
     let level = match settings.level {
@@ -16,7 +19,7 @@ pub(crate) fn start(settings: &LogSettings) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let ours = Targets::new().with_target("flyte_secrets", level).with_target("admission", level);
+    let ours = Targets::new().with_targets(OURS.map(|target| (target, level)));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(ours);
     // A second start, in a test, changes nothing.

@@ -109,7 +109,7 @@ async fn gcp(_: &config::GcpStoreSettings, _: Duration) -> Store {
 fn azure(settings: &config::AzureStoreSettings, timeout: Duration) -> Store {
     use flyte_secrets_stores::azure::{AzureSettings, AzureStore};
     let config::AzureStoreSettings { vault_uri, ca_file } = settings.clone();
-    Ok(Arc::new(AzureStore::new(AzureSettings { vault_uri, ca_file, timeout })?))
+    Ok(Arc::new(AzureStore::new(AzureSettings { ca_file, timeout, ..AzureSettings::new(vault_uri) })?))
 }
 #[cfg(not(feature = "azure"))]
 fn azure(_: &config::AzureStoreSettings, _: Duration) -> Store {

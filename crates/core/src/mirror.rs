@@ -22,6 +22,8 @@ pub const CONDEMNED: &str = "secrets.flyte.org/condemned-at";
 /// Annotation: somebody is about to replace the value; its own value is different each time. Whoever relies on the value as it
 /// is takes this away first.
 pub const CHANGING: &str = "secrets.flyte.org/changing";
+/// Annotation: the installation of the webhook that keeps the mirror, and that alone may collect it.
+pub const INSTALLATION: &str = "secrets.flyte.org/installation";
 /// The key of a mirror's value.
 pub const VALUE_KEY: &str = "value";
 

@@ -81,6 +81,25 @@ impl MirrorError {
         !matches!(self, Self::TooLarge { .. } | Self::NotText { .. })
     }
 
+    /// The reason in a word, for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "taken",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotText { .. } => "not_text",
+            Self::Changed { .. } => "changed",
+            Self::Source { .. } => "source",
+            Self::Api(error) => match error.kind {
+                ApiErrorKind::Forbidden => "forbidden",
+                ApiErrorKind::Unreachable => "unreachable",
+                _ => "rejected",
+            },
+            Self::Contended { .. } => "contended",
+            Self::Late { .. } => "late",
+        }
+    }
+
     /// Whether more time might have helped.
     pub(super) const fn is_about_time(&self) -> bool {
         match self {

@@ -151,7 +151,8 @@ impl Task<'_> {
         if self.purpose == Purpose::Admission {
             let WantedMirror { name, source, value, fetched, .. } = self.wanted;
             let value = FreshValue { value: value.clone(), fetched: *fetched };
-            let mirror = marks::mirror(self.namespace, name, source, &value, self.keeper.clock.now());
+            let mut mirror = marks::mirror(self.namespace, name, source, &value, self.keeper.clock.now());
+            marks::belongs_to(&mut mirror, &self.keeper.settings.installation);
             self.secrets().create(name, &mirror).await.map_err(MirrorError::Api)?;
             self.keeper.observer.wrote(Write::Created);
         }
@@ -167,6 +168,7 @@ impl Task<'_> {
             return Ok(Round::Done);
         }
         marks::renew(&mut found, now);
+        marks::belongs_to(&mut found, &self.keeper.settings.installation);
         self.update(&found, Write::Renewed).await
     }
 
@@ -179,6 +181,7 @@ impl Task<'_> {
         marks::put(&mut found, fresh);
         if self.purpose == Purpose::Admission {
             marks::renew(&mut found, self.keeper.clock.now());
+            marks::belongs_to(&mut found, &self.keeper.settings.installation);
         }
         self.update(&found, Write::Updated).await
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use flyte_secrets_core::mirror::{
-    CHANGING, CONDEMNED, FETCHED, Form, LABEL, MirrorSource, NEEDED, SOURCE, VALUE_KEY, mirror_name,
+    CHANGING, CONDEMNED, FETCHED, Form, INSTALLATION, LABEL, MirrorSource, NEEDED, SOURCE, VALUE_KEY, mirror_name,
 };
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -26,6 +26,8 @@ pub(super) struct Marks {
     pub(super) needed: Option<SystemTime>,
     pub(super) changing: bool,
     pub(super) condemned: bool,
+    /// Whose it is to collect.
+    pub(super) installation: String,
 }
 
 impl Marks {
@@ -42,6 +44,7 @@ impl Marks {
             needed: annotations.get(NEEDED).and_then(|text| parse(text)),
             changing: annotations.contains_key(CHANGING),
             condemned: annotations.contains_key(CONDEMNED),
+            installation: annotations.get(INSTALLATION).cloned().unwrap_or_default(),
         })
     }
 
@@ -93,6 +96,11 @@ pub(super) fn renew(secret: &mut Wiped, now: SystemTime) {
     annotate(secret, NEEDED, text(now));
     remove(secret, CONDEMNED);
     remove(secret, CHANGING);
+}
+
+/// Says whose it is to collect; who writes it last, has it.
+pub(super) fn belongs_to(secret: &mut Wiped, installation: &str) {
+    annotate(secret, INSTALLATION, installation.to_owned());
 }
 
 /// Marks that the value is about to be replaced, with a `token` that no other mark has.

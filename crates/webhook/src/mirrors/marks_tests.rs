@@ -18,7 +18,17 @@ fn a_mirror_says_what_it_is() {
     let now = SystemTime::UNIX_EPOCH + Duration::new(86_400, 5);
     let marks = Marks::of(&made(now).metadata).unwrap();
     let needed = Some(now);
-    assert_eq!(marks, Marks { source: source(), form: Form::File, needed, changing: false, condemned: false });
+    assert_eq!(
+        marks,
+        Marks {
+            source: source(),
+            form: Form::File,
+            needed,
+            changing: false,
+            condemned: false,
+            installation: String::new()
+        }
+    );
 }
 
 #[test]

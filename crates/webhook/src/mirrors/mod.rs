@@ -29,7 +29,9 @@ mod keep;
 mod marks;
 mod memo;
 mod permissions;
+mod step;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -155,6 +157,8 @@ impl MirrorObserver for () {}
 /// How mirrors are kept and collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorSettings {
+    /// Which installation this is, the same for all its replicas: a collector touches no mirror of another one.
+    pub installation: Cow<'static, str>,
     /// How long a mirror stays that nobody needs.
     pub retention: Duration,
     /// How long a condemned mirror waits for admissions that began before the sentence. It has to be longer than the API
@@ -172,6 +176,7 @@ impl Default for MirrorSettings {
     /// 7 days, 90 s, 1 s, 15 minutes and 1000.
     fn default() -> Self {
         Self {
+            installation: Cow::Borrowed(""),
             retention: Duration::from_secs(7 * 86_400),
             grace: Duration::from_secs(90),
             memo: Duration::from_secs(1),
@@ -228,7 +233,9 @@ impl Mirrors {
             match outcome {
                 // Who took us along had less time than we have.
                 Err(error) if !is_ours && error.is_about_time() && Instant::now() < deadline => {}
-                outcome => return outcome,
+                outcome => {
+                    return outcome.inspect_err(|error| self.keeper.observer.failed(error.reason()));
+                }
             }
         }
     }

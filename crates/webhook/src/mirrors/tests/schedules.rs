@@ -18,6 +18,7 @@ const ADMISSION: Duration = Duration::from_secs(60);
 /// How long pods are admitted.
 const SHOW: Duration = Duration::from_secs(15 * 60);
 const SETTINGS: MirrorSettings = MirrorSettings {
+    installation: std::borrow::Cow::Borrowed(""),
     retention: Duration::from_secs(45),
     grace: Duration::from_secs(90),
     memo: SECOND,
