@@ -100,7 +100,9 @@ pub(super) fn renew(secret: &mut Wiped, now: SystemTime) {
 
 /// Says whose it is to collect; who writes it last, has it.
 pub(super) fn belongs_to(secret: &mut Wiped, installation: &str) {
-    annotate(secret, INSTALLATION, installation.to_owned());
+    if !installation.is_empty() {
+        annotate(secret, INSTALLATION, installation.to_owned());
+    }
 }
 
 /// Marks that the value is about to be replaced, with a `token` that no other mark has.
