@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::time::Duration;
 
 use flyte_secrets_core::mirror::{LABEL, MirrorSource, is_mirror_name};
 use futures::future::BoxFuture;
@@ -12,15 +11,14 @@ use kube::core::params::Preconditions;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::keep::{Keeper, Purpose};
+use super::keep::Keeper;
 use super::marks::{self, Marks};
-use super::{FreshError, FreshValue, MirrorError, Mirrors, WantedMirror, Write};
+use super::step::{Step, bring_in_step};
+use super::{Mirrors, Write};
 use crate::kubernetes::{ApiError, ApiErrorKind, Secrets, Wiped, jittered, labelled_secrets, secrets_of_live_pods};
 
 /// Sources that are read at the same time.
 const CONCURRENT: usize = 4;
-/// How long one source with its mirrors may take.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Whether mirrors are collected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,11 +74,11 @@ struct Version {
 }
 
 /// A mirror as it was listed.
-struct Listed {
-    namespace: String,
-    name: String,
+pub(super) struct Listed {
+    pub(super) namespace: String,
+    pub(super) name: String,
     version: Version,
-    marks: Marks,
+    pub(super) marks: Marks,
 }
 
 impl Listed {
@@ -301,66 +299,6 @@ impl Collector {
     fn secrets(&self, namespace: &str) -> Secrets {
         Secrets::new(self.keeper().client.clone(), namespace)
     }
-}
-
-/// What became of one source's turn.
-enum Step {
-    Gone,
-    /// So many reads or mirrors failed.
-    Failed(usize),
-}
-
-async fn bring_in_step(keeper: &Keeper, source: &MirrorSource, mirrors: Vec<&Listed>) -> (MirrorSource, Step) {
-    let step = match read(keeper, source).await {
-        Ok((fresh, deadline)) => Step::Failed(bring_to(&fresh, keeper, source, &mirrors, deadline).await),
-        Err(step) => step,
-    };
-    (source.clone(), step)
-}
-
-/// The value of a source, and until when there is time for its mirrors.
-async fn read(keeper: &Keeper, source: &MirrorSource) -> Result<(FreshValue, Instant), Step> {
-    let deadline = Instant::now() + PATIENCE;
-    match tokio::time::timeout_at(deadline, keeper.fresh.read(source, deadline)).await {
-        Ok(Ok(fresh)) => Ok((fresh, deadline)),
-        Ok(Err(FreshError::Gone)) => Err(Step::Gone),
-        // It is there, and is not what a pod would get now: nobody has to have it.
-        Ok(Err(FreshError::Changed)) => Err(Step::Failed(0)),
-        Ok(Err(FreshError::Failed(why))) => {
-            tracing::debug!(%source, why, "the source of a mirror cannot be read");
-            Err(Step::Failed(1))
-        }
-        Err(_) => Err(Step::Failed(1)),
-    }
-}
-
-/// Brings all mirrors of a source in step with its value; returns how many failed.
-async fn bring_to(
-    fresh: &FreshValue,
-    keeper: &Keeper,
-    source: &MirrorSource,
-    mirrors: &[&Listed],
-    deadline: Instant,
-) -> usize {
-    let mut failed = 0;
-    for mirror in mirrors {
-        let wanted = WantedMirror {
-            name: mirror.name.clone(),
-            source: source.clone(),
-            form: mirror.marks.form,
-            value: fresh.value.clone(),
-            fetched: fresh.fetched,
-        };
-        match keeper.keep(&mirror.namespace, &wanted, Purpose::Sweep, deadline).await {
-            // A value that no longer fits leaves those alone who have the old one.
-            Ok(_) | Err(MirrorError::NotText { .. } | MirrorError::TooLarge { .. } | MirrorError::Changed { .. }) => {}
-            Err(error) => {
-                tracing::debug!(%error, "a mirror cannot be brought in step with its source");
-                failed += 1;
-            }
-        }
-    }
-    failed
 }
 
 /// `None` if somebody else has changed or removed the object.

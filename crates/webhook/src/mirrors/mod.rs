@@ -29,6 +29,7 @@ mod keep;
 mod marks;
 mod memo;
 mod permissions;
+mod step;
 
 use std::fmt;
 use std::sync::Arc;
