@@ -125,11 +125,21 @@ async fn flytekit_reads_a_kubernetes_secret_from_the_variables_and_files_of_flyt
 }
 
 #[tokio::test]
-async fn values_of_global_and_embedded_arrive_byte_for_byte() {
+async fn values_of_global_and_embedded_that_stand_in_the_pod_arrive_byte_for_byte() {
+    values_arrive_byte_for_byte("PodSpec").await;
+}
+
+#[tokio::test]
+async fn values_of_global_and_embedded_that_the_pod_refers_to_arrive_byte_for_byte() {
+    values_arrive_byte_for_byte("SecretRef").await;
+}
+
+async fn values_arrive_byte_for_byte(delivery: &str) {
     bed().with_node();
     let namespace = bed().namespace("bytes").await;
-    let mut setup =
-        Setup::with(json!({"secretManagerTypes": ["Embedded"], "embeddedSecretManagerConfig": local_store()}));
+    let mut setup = Setup::with(json!({
+        "secretManagerTypes": ["Embedded"], "embeddedSecretManagerConfig": local_store(), "delivery": delivery,
+    }));
     setup.webhook["embeddedSecretManagerConfig"]["fileMountInitContainer"] = json!({"image": "localhost/busybox:1"});
     let value = "planted $HOME $(PATH) $$ $$(X) \"quotes\" 'and' \\ ünïcode";
     setup.env.push(("FLYTE_SECRET_G_K".to_owned(), value.to_owned()));

@@ -48,7 +48,8 @@ async fn a_store_that_cannot_be_read_is_answered_with_503_so_that_flyte_tries_ag
     namespace.try_pod(&pod).await.expect("served while the store can be read");
 
     std::fs::write(webhook.local_file(), "garbage").unwrap();
-    let refusal = namespace.create_pod(&pod).await.unwrap_err();
+    namespace.try_pod(&pod).await.expect("served from the cache");
+    let refusal = namespace.create_pod(&task_pod("t", &[request(&[("key", "other")])])).await.unwrap_err();
 
     assert_eq!((refusal.code, refusal.reason.as_str()), (503, "ServiceUnavailable"), "{refusal:?}");
     for word in ["flyte.secrets/s0", "Embedded"] {

@@ -63,7 +63,7 @@ async fn a_planted_value_appears_in_no_log_no_error_and_no_metric() {
     }
     // The store fails, and so does every command that reads it.
     std::fs::write(webhook.local_file(), [b"age-encryption.org/v1\n", LOCAL.as_bytes()].concat()).unwrap();
-    let pod = task_pod("t", &[request(&[("key", "text")])]);
+    let pod = task_pod("t", &[request(&[("key", "not-in-the-cache")])]);
     seen.push(namespace.try_pod(&pod).await.unwrap_err().message);
     for arguments in [["secret", "list"], ["config", "show"], ["config", "check"]] {
         let output = run(webhook.command(&arguments)).await;
