@@ -11,6 +11,7 @@ use data_encoding::BASE64;
 use flyte_secrets_config::{Loaded, LogFormat, LogLevel, LogSettings};
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, encode_all};
 use flyte_secrets_core::encoded_id::SecretId;
+use flyte_secrets_core::settings::Delivery;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Secret, SecretManagerType, Settings};
 use flyte_secrets_stores::local::{LocalError, LocalStore, Places, Unlock};
@@ -73,6 +74,9 @@ async fn demonstrate(loaded: &Loaded, args: &DevArgs) -> Result<()> {
     let pod = sample_pod()?;
     let (after, served_by) = ask(address, &authority, &pod).await?;
     print_coloured(&diff::unified("Pod flytesnacks-development/demo", &to_yaml(&pod)?, &to_yaml(&hidden(after))?))?;
+    if loaded.config.injection.delivery == Delivery::SecretRef {
+        print("\nIn a cluster the webhook writes the value to that Secret, flyte-mirror-…, in the pod's namespace.\n")?;
+    }
     print(&format!("\nServed: {served_by}.\n"))?;
     if !args.once {
         print(&next_steps(address))?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Program, Ran, SCOPE, file, managers, pod, variable};
+use crate::program::{IN_THE_POD, Program, Ran, SCOPE, file, managers, pod, variable};
 
 fn explain(config: &str, pod: &Value, more: &[&str]) -> Ran {
     let program = Program::new();
@@ -38,7 +38,13 @@ fn a_served_request_shows_managers_variables_and_files() {
     assert_eq!(first["managers"][0]["manager"], "Global");
     assert_eq!(first["managers"][0]["answer"], "declines");
     assert_eq!(first["managers"][0]["why"], "needs a group");
-    assert!(first["variables"].as_array().unwrap().contains(&json!({"name": "API_KEY", "holds": "the value"})));
+    assert_eq!(first["found"]["scope"], "project");
+    assert_eq!(first["found"]["id"], format!("{SCOPE}api_key"));
+    let delivery = first["delivery"].as_str().unwrap();
+    assert!(delivery.starts_with("SecretRef: a reference to the Secret flyte-mirror-"), "{delivery}");
+    let variables = first["variables"].as_array().unwrap();
+    let holds = variables.iter().find(|variable| variable["name"] == "API_KEY").unwrap()["holds"].as_str().unwrap();
+    assert!(holds.starts_with("the value, key \"value\" of the Secret \"flyte-mirror-"), "{holds}");
     assert_eq!(second["servedBy"], "K8s");
     assert_eq!(second["files"][0]["name"], "/etc/flyte/secrets/user-info/user_secret");
     assert_eq!(second["files"][0]["holds"], "key \"user_secret\" of the Secret \"user-info\"");
@@ -48,8 +54,10 @@ fn a_served_request_shows_managers_variables_and_files() {
 #[test]
 fn text_says_the_same_as_json() {
     let pod = pod("p", &[variable("", "api_key"), file("user-info", "user_secret")]);
-    let text = explain(&managers("Embedded, K8s"), &pod, &[]).done();
+    let text = explain(&managers("Embedded, K8s"), &pod, &[IN_THE_POD]).done();
     for line in [
+        &*format!("    found     in the project's scope, as {SCOPE}api_key in values"),
+        "    delivery  PodSpec: the value stands in the pod",
         "Pod flytesnacks-development/p: patched",
         "  flyte.secrets/s0  [key:\"api_key\" mount_requirement:ENV_VAR]",
         "    Global   declines: needs a group",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Program, Ran, SCOPE, file, managers, pod, variable};
+use crate::program::{IN_THE_POD, Program, Ran, SCOPE, file, managers, pod, variable};
 
 const ARGUMENTS: [&str; 5] = ["inject", "--config", "config.yaml", "--values", "values.yaml"];
 
@@ -15,7 +15,62 @@ fn program() -> Program {
 }
 
 fn inject(program: &Program, more: &[&str], input: impl AsRef<[u8]>) -> Ran {
+    by_reference(program, &[&[IN_THE_POD], more].concat(), input)
+}
+
+/// With the delivery that is the default.
+fn by_reference(program: &Program, more: &[&str], input: impl AsRef<[u8]>) -> Ran {
     program.run_with(&[&ARGUMENTS[..], &["-f", "-"], more].concat(), input.as_ref())
+}
+
+#[test]
+fn by_default_a_pod_refers_to_a_secret_that_is_printed_beside_it_without_its_value() {
+    // Two variables of one value are one Secret; a file is another.
+    let mut second = variable("", "api_key");
+    second.env_var = "AGAIN".to_owned();
+    let pod = pod("one", &[variable("", "api_key"), second, file("", "api_key")]);
+    for output in ["yaml", "json", "patch", "diff"] {
+        let hidden = by_reference(&program(), &["-o", output], pod.to_string()).done();
+        assert!(!hidden.contains("the-value") && !hidden.contains("dGhlLXZhbHVl"), "{hidden}");
+        let shown = by_reference(&program(), &["-o", output, "--reveal"], pod.to_string()).done();
+        assert_eq!(shown.contains("dGhlLXZhbHVl"), output != "patch", "a patch is of the pod alone: {shown}");
+    }
+    let json = by_reference(&program(), &["-o", "json"], pod.to_string()).done();
+    let all: Vec<Value> = serde_json::Deserializer::from_str(&json).into_iter().collect::<Result<_, _>>().unwrap();
+    let [after, variable, file] = all.as_slice() else { panic!("{json}") };
+    assert_eq!(
+        names(&after["spec"]["containers"][0])[0..2],
+        ["FLYTE_SECRETS_FILE_PREFIX", "FLYTE_SECRETS_DEFAULT_DIR"]
+    );
+    for secret in [variable, file] {
+        assert_eq!(
+            (&secret["kind"], &secret["metadata"]["namespace"]),
+            (&json!("Secret"), &json!("flytesnacks-development"))
+        );
+        assert_eq!(secret["stringData"]["value"], "(hidden: --reveal shows it)");
+        assert!(after.to_string().contains(secret["metadata"]["name"].as_str().unwrap()), "{after}");
+    }
+}
+
+#[test]
+fn a_pod_that_claims_another_project_is_refused_and_told_which_line_would_allow_it() {
+    let mut pod = pod("one", &[variable("", "api_key")]);
+    pod["metadata"]["namespace"] = json!("evil");
+    let refusal = by_reference(&program(), &["--webhook.secretManagerTypes=Embedded"], pod.to_string()).refused();
+    assert!(refusal.contains("rule namespace") && refusal.contains("webhook.accessPolicy.namespaces"), "{refusal}");
+    let audited = by_reference(&program(), &["--webhook.accessPolicy.mode=Audit", "-o", "json"], pod.to_string());
+    assert!(audited.err.contains("webhook.accessPolicy.mode: Enforce"), "{}", audited.err);
+    audited.done();
+}
+
+#[test]
+fn trusted_creators_are_those_that_as_names() {
+    let pod = pod("one", &[variable("", "api_key")]).to_string();
+    let only = "--webhook.accessPolicy.trustedCreators=system:serviceaccount:flyte:flytepropeller";
+    let managers = "--webhook.secretManagerTypes=Embedded";
+    let refusal = by_reference(&program(), &[only, managers], &pod).refused();
+    assert!(refusal.contains("trustedCreators"), "{refusal}");
+    by_reference(&program(), &[only, managers, "--as", "system:serviceaccount:flyte:flytepropeller"], &pod).done();
 }
 
 fn template(kind: &str, pointer: &[&str]) -> Value {

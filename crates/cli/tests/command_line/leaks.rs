@@ -4,7 +4,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
-use crate::program::{Program, Ran, SCOPE, file, managers, pod, variable};
+use crate::program::{IN_THE_POD, Program, Ran, SCOPE, file, managers, pod, variable};
 
 const TEXT: &str = "planted-text-pa$$w0rd-Zx81";
 const OF_VARIABLE: &str = "planted-variable-Qn27";
@@ -124,7 +124,9 @@ fn inject_prints_values_in_the_pod_only_and_explain_nowhere() {
     for (what, pod) in pods() {
         program.file("pod.json", pod.to_string());
         for output in ["yaml", "json", "patch", "diff"] {
-            let ran = program.run(&[&["inject", "-f", "pod.json", "-o", output], &SOURCES[..]].concat());
+            let ran = program.run(&[&["inject", "-f", "pod.json", "-o", output, IN_THE_POD], &SOURCES[..]].concat());
+            let by_reference = program.run(&[&["inject", "-f", "pod.json", "-o", output], &SOURCES[..]].concat());
+            check(&format!("inject -o {output} of {what}, by reference"), &by_reference, false);
             let patched = ran.code == 0;
             check(&format!("inject -o {output} of {what}"), &ran, patched);
             assert_eq!(patched, what == "a served pod" || what == "two values for one variable", "{what}: {ran:?}");

@@ -163,6 +163,9 @@ pub(crate) fn pod(name: &str, requests: &[Secret]) -> Value {
     })
 }
 
+/// Values stand in the pod, as in Flyte.
+pub(crate) const IN_THE_POD: &str = "--webhook.delivery=PodSpec";
+
 /// Managers that are asked in this order behind Global.
 pub(crate) fn managers(names: &str) -> String {
     format!("webhook:\n  secretManagerTypes: [{names}]\n")

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::program::{Program, SCOPE, managers, pod, variable};
+use crate::program::{IN_THE_POD, Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [[&str; 7]; 2] = [
-    ["inject", "-f", "pod.json", "-o", "json", "--config", "config.yaml"],
-    ["explain", "-f", "pod.json", "-o", "json", "--config", "config.yaml"],
+const COMMANDS: [[&str; 8]; 2] = [
+    ["inject", "-f", "pod.json", "-o", "json", "--config", "config.yaml", IN_THE_POD],
+    ["explain", "-f", "pod.json", "-o", "json", "--config", "config.yaml", IN_THE_POD],
 ];
 
 fn prepared(program: Program) -> Program {
