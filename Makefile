@@ -45,7 +45,7 @@ unit:
 	cargo test $(BUILD) 2>&1 | $(LOG)
 
 build:
-	cargo build $(BUILD) --bins
+	cargo build $(BUILD) --bins --examples
 
 e2e: build
 	source tests/env.sh

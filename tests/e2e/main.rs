@@ -17,3 +17,4 @@ mod registration;
 mod reinvocation;
 mod secrecy;
 mod service;
+mod stores;

@@ -8,6 +8,7 @@ pub(crate) mod plain_http;
 pub(crate) mod pod;
 pub(crate) mod program;
 pub(crate) mod review;
+pub(crate) mod servers;
 pub(crate) mod service;
 pub(crate) mod wait;
 pub(crate) mod webhook;

@@ -1,14 +1,20 @@
 //! Plain HTTP to a server on this machine.
 
+use http::Method;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Posts JSON; gives status and body, whatever they are.
 pub(crate) async fn post_text(address: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+    send_text(&Method::POST, address, path, headers, body).await
+}
+
+/// Sends JSON; gives status and body, whatever they are.
+pub(crate) async fn send_text(method: &Method, address: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();

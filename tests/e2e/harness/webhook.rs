@@ -225,7 +225,7 @@ impl Webhook {
     }
 
     /// The sum of all samples of a metric, whatever its prefix and labels.
-    async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.plain("/metrics").await.unwrap();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let of_name = samples.filter(|line| line.split(['{', ' ']).next().is_some_and(|n| n.ends_with(name)));

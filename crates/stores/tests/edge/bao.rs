@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// The variable with the Python environment of `tests/python/openbao-requirements.txt`.
+/// The variable with the Python environment of `tests/python/stores-requirements.txt`.
 const VENV: &str = "FLYTE_SECRETS_STORES_VENV";
 const ROOT: &str = "root-of-the-tests";
 
@@ -33,7 +33,7 @@ pub async fn bao() -> &'static Bao {
 
 fn start() -> Bao {
     let venv = std::env::var(VENV).unwrap_or_else(|_| {
-        panic!("{VENV} must name a Python environment with what tests/python/openbao-requirements.txt lists")
+        panic!("{VENV} must name a Python environment with what tests/python/stores-requirements.txt lists")
     });
     let program = PathBuf::from(venv).join("bin/bao");
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,0 +1,122 @@
+//! Servers of stores, as processes on this host.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use http::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::Child;
+
+use super::plain_http::send_text;
+use super::{eventually, program, webhook::free_port};
+
+/// The root token of OpenBao in development mode.
+const ROOT: &str = "root-of-the-tests";
+
+/// A server, until it is dropped.
+pub(crate) struct Server {
+    /// `127.0.0.1:PORT`
+    pub(crate) address: String,
+    /// Its home, where a test may keep its files.
+    pub(crate) folder: TempDir,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a program; `ADDRESS` and `PORT` in its arguments become its own. Waits until it takes connections.
+    async fn start(program: &Path, folder: TempDir, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let address = format!("127.0.0.1:{port}");
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|argument| argument.replace("ADDRESS", &address).replace("PORT", &port.to_string()))
+            .collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = program::command(program, &arguments);
+        command.env("HOME", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        eventually(&program.display().to_string(), 60, || async {
+            TcpStream::connect(&address).await.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        Self { address, folder, child }
+    }
+
+    /// A program of the Python environment with servers of stores.
+    async fn of_environment(name: &str, arguments: &[&str]) -> Self {
+        let environment = std::env::var_os("FLYTE_SECRETS_STORES_VENV")
+            .expect("FLYTE_SECRETS_STORES_VENV is not set: export it with what tests/python/stores-venv.sh prints");
+        let program = PathBuf::from(environment).join("bin").join(name);
+        Self::start(&program, TempDir::with_prefix("fs-store-").unwrap(), arguments).await
+    }
+
+    /// AWS, as moto plays it.
+    pub(crate) async fn moto() -> Self {
+        Self::of_environment("moto_server", &["-H", "127.0.0.1", "-p", "PORT"]).await
+    }
+
+    /// The example server of the protocol of the Http store, with these secrets behind this bearer token.
+    pub(crate) async fn http_store(secrets: &Value, token: &str) -> Self {
+        let folder = TempDir::with_prefix("fs-store-").unwrap();
+        let (file, token_file) = (folder.path().join("secrets.json"), folder.path().join("token"));
+        std::fs::write(&file, secrets.to_string()).unwrap();
+        std::fs::write(&token_file, token).unwrap();
+        let program = program::path().with_file_name("examples").join("http-store");
+        assert!(program.exists(), "{} is not there: run `make build` first", program.display());
+        let arguments = ["ADDRESS", file.to_str().unwrap(), token_file.to_str().unwrap()];
+        Self::start(&program, folder, &arguments).await
+    }
+
+    /// OpenBao in development mode, with a KV engine of version 2 at `secret`.
+    pub(crate) async fn openbao() -> Self {
+        let root = format!("-dev-root-token-id={ROOT}");
+        let arguments = ["server", "-dev", "-dev-no-store-token", &root, "-dev-listen-address=ADDRESS"];
+        let server = Self::of_environment("bao", &arguments).await;
+        std::fs::write(server.root_token_file(), ROOT).unwrap();
+        eventually("the KV engine of OpenBao", 20, || async {
+            let (status, body) = server.bao(Method::GET, "secret/config", &Value::Null).await;
+            if status == 200 { Ok(()) } else { Err(body) }
+        })
+        .await;
+        server
+    }
+
+    /// The file of OpenBao's root token.
+    pub(crate) fn root_token_file(&self) -> PathBuf {
+        self.folder.path().join("root-token")
+    }
+
+    async fn bao(&self, method: Method, path: &str, body: &Value) -> (u16, String) {
+        let headers = format!("X-Vault-Token: {ROOT}\r\n");
+        send_text(&method, &self.address, &format!("/v1/{path}"), &headers, &body.to_string()).await
+    }
+
+    /// Writes to OpenBao as root.
+    pub(crate) async fn bao_write(&self, path: &str, body: &Value) {
+        let (status, answer) = self.bao(Method::POST, path, body).await;
+        assert!(status < 300, "{path}: {status} {answer}");
+    }
+
+    /// Puts a value into OpenBao under an encoded id.
+    pub(crate) async fn bao_put(&self, id: &str, value: &str) {
+        self.bao_write(&format!("secret/data/{id}"), &json!({"data": {"value": value}})).await;
+    }
+
+    /// Makes a secret in moto's Secrets Manager: `value` has `SecretString` or `SecretBinary`.
+    pub(crate) async fn moto_put(&self, region: &str, id: &str, mut value: Value) {
+        value["Name"] = json!(id);
+        let headers = format!(
+            "X-Amz-Target: secretsmanager.CreateSecret\r\nAuthorization: AWS4-HMAC-SHA256 Credential=a/20260101/\
+             {region}/secretsmanager/aws4_request, SignedHeaders=host, Signature=a\r\n"
+        );
+        let (status, answer) = send_text(&Method::POST, &self.address, "/", &headers, &value.to_string()).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Ends it, at once.
+    pub(crate) async fn stop(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
