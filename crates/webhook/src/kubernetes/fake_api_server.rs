@@ -202,6 +202,8 @@ impl Cluster {
             .map(|object| if call.metadata_only { json!({"metadata": object["metadata"]}) } else { (*object).clone() })
             .collect();
         let end = from + items.len();
+        // As the real one has it.
+        let items = if items.is_empty() && call.metadata_only { Value::Null } else { items.into() };
         let next = if end < found.len() { end.to_string() } else { String::new() };
         (200, json!({"kind": "List", "metadata": {"continue": next}, "items": items}))
     }

@@ -32,7 +32,7 @@ pub(crate) async fn labelled_secrets(client: &Client, label: &str) -> Result<Vec
         |params| request.list_metadata(params),
         |found: &mut Vec<ObjectMeta>, page| {
             let page = serde_json::from_slice::<List<OnlyMetadata>>(page)?;
-            found.extend(page.items.into_iter().map(|item| item.metadata));
+            found.extend(page.items.into_iter().flatten().map(|item| item.metadata));
             Ok(page.metadata.next)
         },
     )
@@ -56,7 +56,7 @@ pub(crate) async fn secrets_of_live_pods(
         |params| request.list(params),
         |found: &mut HashSet<String>, page| {
             let page = serde_json::from_slice::<List<Pod>>(page)?;
-            let names = page.items.iter().flat_map(|pod| pod.spec.secrets());
+            let names = page.items.iter().flatten().flat_map(|pod| pod.spec.secrets());
             found.extend(names.filter(|name| wanted(name)).cloned());
             Ok(page.metadata.next)
         },
@@ -103,8 +103,8 @@ async fn pages<T: Default>(
 struct List<Item> {
     #[serde(default)]
     metadata: ListMetadata,
-    #[serde(default = "Vec::new")]
-    items: Vec<Item>,
+    /// `null` in an empty list of metadata.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Default, Deserialize)]

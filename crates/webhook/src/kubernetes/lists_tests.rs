@@ -90,3 +90,10 @@ async fn a_list_that_rbac_forbids_names_the_rule_of_a_cluster_role() {
     assert!(text.contains("ClusterRole"), "{text}");
     assert!(text.contains(r#"{apiGroups: [""], resources: ["secrets"], verbs: ["list"]}"#), "{text}");
 }
+
+#[tokio::test]
+async fn empty_lists_are_empty() {
+    let server = FakeApiServer::default();
+    assert!(labelled_secrets(&server.client(), "mine").await.unwrap().is_empty());
+    assert!(found(&server).await.is_empty());
+}
