@@ -215,7 +215,7 @@ fn mirrors(values: Getter<'_>, warnings: &mut Vec<String>) -> MirrorSettings {
         ),
         (
             "webhook.mirrorGrace",
-            Duration::from_secs(60),
+            Duration::from_secs(80),
             "an API server may still store a pod whose mirror is gone by then",
         ),
     ];

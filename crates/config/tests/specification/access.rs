@@ -64,9 +64,9 @@ fn a_policy_that_serves_nobody_is_an_error_unless_it_is_off() {
 }
 
 #[test]
-fn mirrors_stay_for_a_week_and_wait_a_minute_for_their_removal() {
+fn mirrors_stay_for_a_week_and_wait_a_minute_and_a_half_for_their_removal() {
     let mirrors = load_one("").unwrap().config.mirrors;
-    assert_eq!((mirrors.retention, mirrors.grace), (Duration::from_secs(7 * 24 * 3600), Duration::from_secs(60)));
+    assert_eq!((mirrors.retention, mirrors.grace), (Duration::from_secs(7 * 24 * 3600), Duration::from_secs(90)));
 }
 
 #[test]
@@ -76,13 +76,13 @@ fn times_of_mirrors_for_tests_are_taken_with_a_warning() {
     assert_eq!((mirrors.retention, mirrors.grace), (Duration::from_secs(1), Duration::from_secs(59)));
     let starts = [
         "1.yaml:1:28: webhook.mirrorRetention: shorter than 10m:",
-        "1.yaml:1:45: webhook.mirrorGrace: shorter than 1m:",
+        "1.yaml:1:45: webhook.mirrorGrace: shorter than 1m20s:",
     ];
     assert_eq!(loaded.warnings.len(), starts.len());
     for (warning, start) in loaded.warnings.iter().zip(starts) {
         assert!(file_name_only(warning).starts_with(start), "{warning}");
     }
-    assert_eq!(load_one("webhook: {mirrorRetention: 10m, mirrorGrace: 60s}").unwrap().warnings, [""; 0]);
+    assert_eq!(load_one("webhook: {mirrorRetention: 10m, mirrorGrace: 80s}").unwrap().warnings, [""; 0]);
 }
 
 #[test]

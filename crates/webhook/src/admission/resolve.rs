@@ -1,6 +1,6 @@
 //! One request: the managers in their order until one serves it.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use flyte_secrets_core::SecretManagerType;
 use flyte_secrets_core::access::Breach;
@@ -141,11 +141,17 @@ fn global(circumstances: Circumstances<'_>, handled: &mut Handled, place: &Globa
     Ok(LookedUp {
         value,
         source: MirrorSource::Global { group: group.clone(), key: key.clone() },
-        fetched: SystemTime::now(),
+        fetched: this_minute(),
         place: None,
         whence: Whence { store: "the webhook's own environment and files".to_owned(), id: None, stale: false },
         pull_secret: None,
     })
+}
+
+/// When a value of the webhook itself was read, to the minute: admissions that are told the same share their work.
+fn this_minute() -> SystemTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since - since % 60)
 }
 
 /// A store's value, from the narrowest scope that has one, if the pod may have it.
