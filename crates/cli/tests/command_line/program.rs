@@ -163,6 +163,11 @@ pub(crate) fn pod(name: &str, requests: &[Secret]) -> Value {
     })
 }
 
+/// Managers that are asked in this order behind Global, with values in the pods themselves.
+pub(crate) fn managers_with_values_in_pods(names: &str) -> String {
+    managers(names) + "  delivery: PodSpec\n"
+}
+
 /// Managers that are asked in this order behind Global.
 pub(crate) fn managers(names: &str) -> String {
     format!("webhook:\n  secretManagerTypes: [{names}]\n")

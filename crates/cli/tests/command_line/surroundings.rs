@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::program::{Program, SCOPE, managers, pod, variable};
+use crate::program::{Program, SCOPE, managers_with_values_in_pods, pod, variable};
 
 const COMMANDS: [[&str; 7]; 2] = [
     ["inject", "-f", "pod.json", "-o", "json", "--config", "config.yaml"],
@@ -11,7 +11,7 @@ const COMMANDS: [[&str; 7]; 2] = [
 
 fn prepared(program: Program) -> Program {
     program.file("pod.json", pod("p", &[variable("group", "key")]).to_string());
-    program.file("config.yaml", managers("Embedded"));
+    program.file("config.yaml", managers_with_values_in_pods("Embedded"));
     program
 }
 
