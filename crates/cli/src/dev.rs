@@ -11,7 +11,7 @@ use data_encoding::BASE64;
 use flyte_secrets_config::{Loaded, LogFormat, LogLevel, LogSettings};
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, encode_all};
 use flyte_secrets_core::encoded_id::SecretId;
-use flyte_secrets_core::settings::Delivery;
+use flyte_secrets_core::mirror::is_mirror_name;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Secret, SecretManagerType, Settings};
 use flyte_secrets_stores::local::{LocalError, LocalStore, Places, Unlock};
@@ -73,9 +73,13 @@ async fn demonstrate(loaded: &Loaded, args: &DevArgs) -> Result<()> {
     print(&introduction(&places, new, address))?;
     let pod = sample_pod()?;
     let (after, served_by) = ask(address, &authority, &pod).await?;
+    let mirrors = mirrors(&after);
     print_coloured(&diff::unified("Pod flytesnacks-development/demo", &to_yaml(&pod)?, &to_yaml(&hidden(after))?))?;
-    if loaded.config.injection.delivery == Delivery::SecretRef {
-        print("\nIn a cluster the webhook writes the value to that Secret, flyte-mirror-…, in the pod's namespace.\n")?;
+    for mirror in mirrors {
+        print(&format!(
+            "\nThe value is not in the pod. In a cluster the webhook would write the Secret {mirror} to the pod's\n\
+             namespace before it answers; here is none, so nothing is written.\n"
+        ))?;
     }
     print(&format!("\nServed: {served_by}.\n"))?;
     if !args.once {
@@ -217,11 +221,23 @@ async fn post(address: SocketAddr, pair: &KeyPairPem, body: String) -> Result<Va
     serde_json::from_slice(&answer).context("the webhook's answer is no JSON")
 }
 
+/// The Secrets that the webhook would keep for the pod's variables.
+fn mirrors(pod: &Value) -> Vec<String> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    containers
+        .filter_map(|container| container["env"].as_array())
+        .flatten()
+        .filter_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str())
+        .filter(|name| is_mirror_name(name))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The pod without the sample's value, as its variable would show it to everybody who looks on.
 fn hidden(mut pod: Value) -> Value {
     let containers = pod["spec"]["containers"].as_array_mut().into_iter().flatten();
     for variable in containers.filter_map(|container| container["env"].as_array_mut()).flatten() {
-        if variable["name"] == "DEMO_API_KEY" {
+        if variable["name"] == "DEMO_API_KEY" && variable.get("value").is_some() {
             variable["value"] = HIDDEN.into();
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{IN_THE_POD, Program, Ran, SCOPE, file, managers, pod, variable};
+use crate::program::{Program, Ran, SCOPE, file, managers, managers_with_values_in_pods, pod, variable};
 
 fn explain(config: &str, pod: &Value, more: &[&str]) -> Ran {
     let program = Program::new();
@@ -38,13 +38,15 @@ fn a_served_request_shows_managers_variables_and_files() {
     assert_eq!(first["managers"][0]["manager"], "Global");
     assert_eq!(first["managers"][0]["answer"], "declines");
     assert_eq!(first["managers"][0]["why"], "needs a group");
-    assert_eq!(first["found"]["scope"], "project");
-    assert_eq!(first["found"]["id"], format!("{SCOPE}api_key"));
+    let stored = format!("{SCOPE}api_key");
+    assert_eq!(first["found"], json!({"store": "values", "scope": "project", "id": stored}));
     let delivery = first["delivery"].as_str().unwrap();
-    assert!(delivery.starts_with("SecretRef: a reference to the Secret flyte-mirror-"), "{delivery}");
-    let variables = first["variables"].as_array().unwrap();
-    let holds = variables.iter().find(|variable| variable["name"] == "API_KEY").unwrap()["holds"].as_str().unwrap();
-    assert!(holds.starts_with("the value, key \"value\" of the Secret \"flyte-mirror-"), "{holds}");
+    let mirror = delivery.strip_prefix("SecretRef: a reference to the Secret ").unwrap();
+    let mirror = mirror.strip_suffix(", a mirror that the webhook keeps").unwrap();
+    assert!(mirror.starts_with("flyte-mirror-"), "{mirror}");
+    let holds = format!("the value, key \"value\" of the Secret {mirror:?}");
+    assert!(first["variables"].as_array().unwrap().contains(&json!({"name": "API_KEY", "holds": holds})));
+    assert!(second.get("found").is_none(), "{second}");
     assert_eq!(second["servedBy"], "K8s");
     assert_eq!(second["files"][0]["name"], "/etc/flyte/secrets/user-info/user_secret");
     assert_eq!(second["files"][0]["holds"], "key \"user_secret\" of the Secret \"user-info\"");
@@ -54,20 +56,54 @@ fn a_served_request_shows_managers_variables_and_files() {
 #[test]
 fn text_says_the_same_as_json() {
     let pod = pod("p", &[variable("", "api_key"), file("user-info", "user_secret")]);
-    let text = explain(&managers("Embedded, K8s"), &pod, &[IN_THE_POD]).done();
+    let text = explain(&managers_with_values_in_pods("Embedded, K8s"), &pod, &[]).done();
+    let found = format!("    found     in the project's scope, as {SCOPE}api_key in values");
     for line in [
-        &*format!("    found     in the project's scope, as {SCOPE}api_key in values"),
-        "    delivery  PodSpec: the value stands in the pod",
         "Pod flytesnacks-development/p: patched",
         "  flyte.secrets/s0  [key:\"api_key\" mount_requirement:ENV_VAR]",
         "    Global   declines: needs a group",
         "    Embedded serves it",
+        &found,
+        "    delivery  PodSpec: the value stands in the pod",
         "    variable  _UNION_API_KEY = the value",
         "    file      /etc/flyte/secrets/user-info/user_secret = key \"user_secret\" of the Secret \"user-info\"",
     ] {
         assert!(text.lines().any(|one| one == line), "{line}\n{text}");
     }
     assert!(!text.contains("the-value"));
+}
+
+#[test]
+fn text_names_the_mirror_of_a_value() {
+    let text = explain(&managers("Embedded"), &pod("p", &[variable("", "api_key")]), &[]).done();
+    let line = |start: &str| text.lines().find_map(|line| line.trim_start().strip_prefix(start)).unwrap();
+    let mirror = line("delivery  SecretRef: a reference to the Secret ").split(',').next().unwrap();
+    let seen = line("variable  _UNION_API_KEY = ");
+    assert_eq!(seen, format!("the value, key \"value\" of the Secret {mirror:?}"));
+    assert!(!text.contains("the-value"));
+}
+
+#[test]
+fn a_value_that_stands_in_the_pod_is_told() {
+    let config = managers_with_values_in_pods("Embedded");
+    let one = explained(&config, &pod("p", &[variable("", "api_key")]), 0);
+    let request = &one["requests"][0];
+    assert_eq!(request["delivery"], "PodSpec: the value stands in the pod");
+    assert_eq!(request["found"]["scope"], "project");
+    assert!(
+        request["variables"].as_array().unwrap().contains(&json!({"name": "_UNION_API_KEY", "holds": "the value"}))
+    );
+}
+
+#[test]
+fn only_trusted_creators_are_served_where_some_are_named() {
+    let config = managers("Embedded") + "  accessPolicy: {trustedCreators: [\"flyte\"]}\n";
+    let pod = pod("p", &[variable("", "api_key")]);
+    for (creator, code) in [(&["--as", "flyte"][..], 0), (&["--as", "mallory"], 3), (&[], 3)] {
+        let ran = explain(&config, &pod, creator);
+        let text = String::from_utf8(ran.out.clone()).unwrap();
+        assert_eq!((ran.code, text.contains("rule creator of the access policy")), (code, code == 3), "{ran:?}");
+    }
 }
 
 #[test]

@@ -2,75 +2,20 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{IN_THE_POD, Program, Ran, SCOPE, file, managers, pod, variable};
+use crate::program::{Program, Ran, SCOPE, file, managers, managers_with_values_in_pods, pod, variable};
 
 const ARGUMENTS: [&str; 5] = ["inject", "--config", "config.yaml", "--values", "values.yaml"];
 
-/// A program with one stored secret, `api_key`.
+/// A program with one stored secret, `api_key`, whose value stands in the pod.
 fn program() -> Program {
     let program = Program::new();
-    program.file("config.yaml", managers("Embedded, K8s"));
+    program.file("config.yaml", managers_with_values_in_pods("Embedded, K8s"));
     program.file("values.yaml", format!("{SCOPE}api_key: the-value\n"));
     program
 }
 
 fn inject(program: &Program, more: &[&str], input: impl AsRef<[u8]>) -> Ran {
-    by_reference(program, &[&[IN_THE_POD], more].concat(), input)
-}
-
-/// With the delivery that is the default.
-fn by_reference(program: &Program, more: &[&str], input: impl AsRef<[u8]>) -> Ran {
     program.run_with(&[&ARGUMENTS[..], &["-f", "-"], more].concat(), input.as_ref())
-}
-
-#[test]
-fn by_default_a_pod_refers_to_a_secret_that_is_printed_beside_it_without_its_value() {
-    // Two variables of one value are one Secret; a file is another.
-    let mut second = variable("", "api_key");
-    second.env_var = "AGAIN".to_owned();
-    let pod = pod("one", &[variable("", "api_key"), second, file("", "api_key")]);
-    for output in ["yaml", "json", "patch", "diff"] {
-        let hidden = by_reference(&program(), &["-o", output], pod.to_string()).done();
-        assert!(!hidden.contains("the-value") && !hidden.contains("dGhlLXZhbHVl"), "{hidden}");
-        let shown = by_reference(&program(), &["-o", output, "--reveal"], pod.to_string()).done();
-        assert_eq!(shown.contains("dGhlLXZhbHVl"), output != "patch", "a patch is of the pod alone: {shown}");
-    }
-    let json = by_reference(&program(), &["-o", "json"], pod.to_string()).done();
-    let all: Vec<Value> = serde_json::Deserializer::from_str(&json).into_iter().collect::<Result<_, _>>().unwrap();
-    let [after, variable, file] = all.as_slice() else { panic!("{json}") };
-    assert_eq!(
-        names(&after["spec"]["containers"][0])[0..2],
-        ["FLYTE_SECRETS_FILE_PREFIX", "FLYTE_SECRETS_DEFAULT_DIR"]
-    );
-    for secret in [variable, file] {
-        assert_eq!(
-            (&secret["kind"], &secret["metadata"]["namespace"]),
-            (&json!("Secret"), &json!("flytesnacks-development"))
-        );
-        assert_eq!(secret["stringData"]["value"], "(hidden: --reveal shows it)");
-        assert!(after.to_string().contains(secret["metadata"]["name"].as_str().unwrap()), "{after}");
-    }
-}
-
-#[test]
-fn a_pod_that_claims_another_project_is_refused_and_told_which_line_would_allow_it() {
-    let mut pod = pod("one", &[variable("", "api_key")]);
-    pod["metadata"]["namespace"] = json!("evil");
-    let refusal = by_reference(&program(), &["--webhook.secretManagerTypes=Embedded"], pod.to_string()).refused();
-    assert!(refusal.contains("rule namespace") && refusal.contains("webhook.accessPolicy.namespaces"), "{refusal}");
-    let audited = by_reference(&program(), &["--webhook.accessPolicy.mode=Audit", "-o", "json"], pod.to_string());
-    assert!(audited.err.contains("webhook.accessPolicy.mode: Enforce"), "{}", audited.err);
-    audited.done();
-}
-
-#[test]
-fn trusted_creators_are_those_that_as_names() {
-    let pod = pod("one", &[variable("", "api_key")]).to_string();
-    let only = "--webhook.accessPolicy.trustedCreators=system:serviceaccount:flyte:flytepropeller";
-    let managers = "--webhook.secretManagerTypes=Embedded";
-    let refusal = by_reference(&program(), &[only, managers], &pod).refused();
-    assert!(refusal.contains("trustedCreators"), "{refusal}");
-    by_reference(&program(), &[only, managers, "--as", "system:serviceaccount:flyte:flytepropeller"], &pod).done();
 }
 
 fn template(kind: &str, pointer: &[&str]) -> Value {
@@ -189,6 +134,88 @@ fn a_diff_shows_each_changed_object_by_itself() {
     assert!(!diff.contains("\n-") || diff.matches("\n-").count() == diff.matches("\n--- ").count(), "{diff}");
     assert!(!diff.contains('\u{1b}'), "no colour without a terminal");
     assert_eq!(inject(&program(), &["-o", "diff"], "kind: ConfigMap\n").done(), "");
+}
+
+/// The same secret, by the default delivery.
+fn with_mirrors() -> Program {
+    let program = program();
+    program.file("config.yaml", managers("Embedded, K8s"));
+    program
+}
+
+/// The name of the Secret to which the first variable from a Secret refers.
+fn referred(pod: &Value) -> String {
+    let variables = pod["spec"]["containers"][0]["env"].as_array().unwrap();
+    let name = variables.iter().find_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str());
+    name.unwrap().to_owned()
+}
+
+#[test]
+fn secrets_that_the_webhook_would_write_stand_beside_the_pods_and_hide_their_values() {
+    let program = with_mirrors();
+    let pods = format!("{}\n{}", pod("one", &[variable("", "api_key")]), pod("two", &[variable("", "api_key")]));
+    let out = inject(&program, &["-o", "json"], &pods).done();
+    let all: Vec<Value> = serde_json::Deserializer::from_str(&out).into_iter().collect::<Result<_, _>>().unwrap();
+    // Both pods refer to one Secret, which is printed once.
+    let kinds: Vec<_> = all.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Pod", "Secret", "Pod"]);
+    let name = referred(&all[0]);
+    assert_eq!((&referred(&all[2]), &all[1]["metadata"]["name"]), (&name, &json!(name)));
+    assert_eq!(all[1]["metadata"]["namespace"], "flytesnacks-development");
+    assert_eq!(all[1]["stringData"], json!({"value": "(hidden: --reveal shows it)"}));
+    assert!(all[1].get("data").is_none(), "{out}");
+
+    let yaml = inject(&program, &[], &pods).done();
+    assert_eq!(yaml.matches("\n---\napiVersion: v1\nkind: Secret\n").count(), 1, "{yaml}");
+    let diff = inject(&program, &["-o", "diff"], &pods).done();
+    let title = format!("\n+++ Secret flytesnacks-development/{name} (with its secrets)\n");
+    assert_eq!(diff.matches(&title).count(), 1, "{diff}");
+    // A patch changes what is there; a Secret beside the pod is not.
+    let patch = inject(&program, &["-o", "patch"], &pods).done();
+    assert!(patch.contains(&name) && !patch.contains("stringData"), "{patch}");
+    for printed in [out, yaml, diff, patch] {
+        assert!(!printed.contains("the-value") && !printed.contains("dGhlLXZhbHVl"), "{printed}");
+    }
+}
+
+#[test]
+fn their_values_are_shown_on_request() {
+    let input = pod("one", &[variable("", "api_key")]).to_string();
+    for output in ["yaml", "json", "diff"] {
+        let printed = inject(&with_mirrors(), &["-o", output, "--reveal"], &input).done();
+        // Base64 of `the-value`.
+        assert!(printed.contains("dGhlLXZhbHVl") && !printed.contains("hidden"), "{printed}");
+    }
+    let patch = inject(&with_mirrors(), &["-o", "patch", "--reveal"], &input).done();
+    assert!(!patch.contains("dGhlLXZhbHVl") && !patch.contains("the-value"), "{patch}");
+}
+
+#[test]
+fn pods_of_two_namespaces_have_a_secret_each() {
+    let mut other = pod("two", &[variable("", "api_key")]);
+    other["metadata"]["namespace"] = json!("flyte");
+    let input = format!("{}\n{other}", pod("one", &[variable("", "api_key")]));
+    let out = inject(&with_mirrors(), &["-o", "json"], input).done();
+    let all: Vec<Value> = serde_json::Deserializer::from_str(&out).into_iter().collect::<Result<_, _>>().unwrap();
+    let secrets: Vec<_> = all.iter().filter(|one| one["kind"] == "Secret").collect();
+    let namespaces: Vec<_> = secrets.iter().map(|one| one["metadata"]["namespace"].as_str().unwrap()).collect();
+    assert_eq!(namespaces, ["flytesnacks-development", "flyte"]);
+    assert_ne!(secrets[0]["metadata"]["name"], secrets[1]["metadata"]["name"]);
+}
+
+#[test]
+fn a_pod_in_the_namespace_of_another_project_is_refused_by_default() {
+    let mut pod = pod("p", &[variable("", "api_key")]);
+    pod["metadata"]["namespace"] = json!("evil");
+    let program = with_mirrors();
+    program.file("config.yaml", managers("Embedded"));
+    let told = inject(&program, &[], pod.to_string()).refused();
+    let allowed_by = "to allow it, set webhook.accessPolicy.namespaces: [";
+    assert!(told.contains("rule namespace of the access policy") && told.contains(allowed_by), "{told}");
+    for mode in ["Off", "Audit"] {
+        let ran = inject(&program, &[&*format!("--webhook.accessPolicy.mode={mode}")], pod.to_string());
+        assert_eq!((ran.code, ran.err.contains("access policy")), (0, mode == "Audit"), "{ran:?}");
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Values that are easy to recognise are planted wherever the program reads values. They may appear where the pod
-//! itself is printed, and where somebody says `--reveal`; nowhere else, in no form.
+//! itself is printed and is to hold them (`webhook.delivery: PodSpec`), and where somebody says `--reveal`; nowhere
+//! else, in no form.
 
 use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 
-use crate::program::{IN_THE_POD, Program, Ran, SCOPE, file, managers, pod, variable};
+use crate::program::{Program, Ran, SCOPE, file, managers, managers_with_values_in_pods, pod, variable};
 
 const TEXT: &str = "planted-text-pa$$w0rd-Zx81";
 const OF_VARIABLE: &str = "planted-variable-Qn27";
@@ -119,14 +120,35 @@ fn the_forms_of_a_value_are_found() {
 }
 
 #[test]
-fn inject_prints_values_in_the_pod_only_and_explain_nowhere() {
+fn inject_prints_values_of_secrets_on_request_only_and_explain_nowhere() {
     let program = planted();
     for (what, pod) in pods() {
         program.file("pod.json", pod.to_string());
         for output in ["yaml", "json", "patch", "diff"] {
-            let ran = program.run(&[&["inject", "-f", "pod.json", "-o", output, IN_THE_POD], &SOURCES[..]].concat());
-            let by_reference = program.run(&[&["inject", "-f", "pod.json", "-o", output], &SOURCES[..]].concat());
-            check(&format!("inject -o {output} of {what}, by reference"), &by_reference, false);
+            for reveal in [&[][..], &["--reveal"]] {
+                let ran = program.run(&[&["inject", "-f", "pod.json", "-o", output], &SOURCES[..], reveal].concat());
+                // A patch is of the pod alone, which only refers to values.
+                let may_print = ran.code == 0 && !reveal.is_empty() && output != "patch";
+                check(&format!("inject -o {output} {reveal:?} of {what}"), &ran, may_print);
+                let shown = holds(&ran.out, BASE64.encode(OF_VARIABLE.as_bytes()).as_bytes());
+                assert_eq!(shown, may_print, "{what}: {ran:?}");
+            }
+        }
+        for output in ["text", "json"] {
+            let ran = program.run(&[&["explain", "-f", "pod.json", "-o", output], &SOURCES[..]].concat());
+            check(&format!("explain -o {output} of {what}"), &ran, false);
+        }
+    }
+}
+
+#[test]
+fn where_the_pod_holds_values_inject_prints_them_in_the_pod_only_and_explain_nowhere() {
+    let program = planted();
+    program.file("config.yaml", managers_with_values_in_pods("Embedded"));
+    for (what, pod) in pods() {
+        program.file("pod.json", pod.to_string());
+        for output in ["yaml", "json", "patch", "diff"] {
+            let ran = program.run(&[&["inject", "-f", "pod.json", "-o", output], &SOURCES[..]].concat());
             let patched = ran.code == 0;
             check(&format!("inject -o {output} of {what}"), &ran, patched);
             assert_eq!(patched, what == "a served pod" || what == "two values for one variable", "{what}: {ran:?}");

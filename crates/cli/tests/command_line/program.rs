@@ -163,8 +163,10 @@ pub(crate) fn pod(name: &str, requests: &[Secret]) -> Value {
     })
 }
 
-/// Values stand in the pod, as in Flyte.
-pub(crate) const IN_THE_POD: &str = "--webhook.delivery=PodSpec";
+/// Managers that are asked in this order behind Global, with values in the pods themselves.
+pub(crate) fn managers_with_values_in_pods(names: &str) -> String {
+    managers(names) + "  delivery: PodSpec\n"
+}
 
 /// Managers that are asked in this order behind Global.
 pub(crate) fn managers(names: &str) -> String {

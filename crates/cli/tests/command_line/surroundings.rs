@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use crate::program::{IN_THE_POD, Program, SCOPE, managers, pod, variable};
+use crate::program::{Program, SCOPE, managers_with_values_in_pods, pod, variable};
 
-const COMMANDS: [[&str; 8]; 2] = [
-    ["inject", "-f", "pod.json", "-o", "json", "--config", "config.yaml", IN_THE_POD],
-    ["explain", "-f", "pod.json", "-o", "json", "--config", "config.yaml", IN_THE_POD],
+const COMMANDS: [[&str; 7]; 2] = [
+    ["inject", "-f", "pod.json", "-o", "json", "--config", "config.yaml"],
+    ["explain", "-f", "pod.json", "-o", "json", "--config", "config.yaml"],
 ];
 
 fn prepared(program: Program) -> Program {
     program.file("pod.json", pod("p", &[variable("group", "key")]).to_string());
-    program.file("config.yaml", managers("Embedded"));
+    program.file("config.yaml", managers_with_values_in_pods("Embedded"));
     program
 }
 
