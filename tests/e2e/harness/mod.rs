@@ -9,6 +9,7 @@ pub(crate) mod pod;
 pub(crate) mod program;
 pub(crate) mod review;
 pub(crate) mod service;
+pub(crate) mod splitter;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 

@@ -225,7 +225,7 @@ impl Webhook {
     }
 
     /// The sum of all samples of a metric, whatever its prefix and labels.
-    async fn metric(&self, name: &str) -> f64 {
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.plain("/metrics").await.unwrap();
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let of_name = samples.filter(|line| line.split(['{', ' ']).next().is_some_and(|n| n.ends_with(name)));
@@ -259,6 +259,13 @@ impl Webhook {
     pub(crate) fn terminate(&self) {
         let id = self.child.as_ref().and_then(Child::id).expect("the webhook has ended");
         assert!(std::process::Command::new("kill").arg(id.to_string()).status().unwrap().success());
+    }
+
+    /// Stops the process where it stands, or lets it go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        let id = self.child.as_ref().and_then(Child::id).expect("the webhook has ended").to_string();
+        let signal = if paused { "-STOP" } else { "-CONT" };
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Waits for the end, at most 30 seconds.
