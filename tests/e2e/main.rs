@@ -11,6 +11,8 @@ mod golden_pods;
 mod kubelet;
 mod kubernetes_store;
 mod lifecycle;
+mod mirror_soak;
+mod mirrors;
 mod no_value_in_the_pod;
 mod pods;
 mod registration;

@@ -39,6 +39,8 @@ use crate::{init_certs, logging, stores};
 const LEAVING: Duration = Duration::from_secs(3);
 /// How often the certificate's files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest pause between two sweeps over the mirrors.
+const LEAST_SWEEP: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
@@ -158,7 +160,17 @@ async fn writers(
         return Ok(None);
     }
     let fresh = Fresh::new(Arc::clone(settings), sources.clone());
-    let mirrors = MirrorSettings { retention: mirrors.retention, grace: mirrors.grace, ..MirrorSettings::default() };
+    let WebhookSettings { pod_namespace, service_name, .. } = &config.webhook;
+    let defaults = MirrorSettings::default();
+    let mirrors = MirrorSettings {
+        // The replicas of one installation share the namespace and the Service.
+        installation: format!("{}/{service_name}", pod_namespace.as_deref().unwrap_or_default()).into(),
+        retention: mirrors.retention,
+        grace: mirrors.grace,
+        // What is kept for a short time only is looked for more often.
+        sweep: (mirrors.retention / 10).clamp(LEAST_SWEEP, defaults.sweep),
+        ..defaults
+    };
     let mirrors = Mirrors::new(client().await?, Arc::new(fresh), mirrors, Arc::new(metrics.clone()));
     Ok(Some(Writers { mirrors, pull_secrets: sources.pull_secrets.clone() }))
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use futures::{Stream, StreamExt};
 use http::{Method, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::WatchEvent;
 use serde_json::Value;
 
 /// A client of an API server, or of anything else that answers JSON over TLS.
@@ -66,6 +68,25 @@ impl Api {
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::DELETE, path, "", Vec::new()).await.map(|(object, _)| object)
+    }
+
+    /// Replaces an object; with its `resourceVersion`, only if it is still that one.
+    pub(crate) async fn replace(&self, path: &str, object: &Value) -> Result<Value, Failure> {
+        let body = serde_json::to_vec(object).unwrap();
+        self.send(Method::PUT, path, "application/json", body).await.map(|(object, _)| object)
+    }
+
+    /// Everything that happens to a kind from now on, until the server ends it: its type and the object.
+    pub(crate) async fn watch(&self, path: &str) -> impl Stream<Item = (&'static str, Value)> + Send + use<> {
+        let request = Request::get(path).body(Vec::new()).unwrap();
+        let events = self.client.request_events::<Value>(request).await.unwrap();
+        events.filter_map(async |event| match event.unwrap() {
+            WatchEvent::Added(object) => Some(("ADDED", object)),
+            WatchEvent::Modified(object) => Some(("MODIFIED", object)),
+            WatchEvent::Deleted(object) => Some(("DELETED", object)),
+            WatchEvent::Bookmark(_) => None,
+            WatchEvent::Error(error) => panic!("the watch ended: {error:?}"),
+        })
     }
 
     async fn send(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Answer, Failure> {

@@ -10,6 +10,7 @@ pub(crate) mod program;
 pub(crate) mod review;
 pub(crate) mod servers;
 pub(crate) mod service;
+pub(crate) mod splitter;
 pub(crate) mod wait;
 pub(crate) mod webhook;
 

@@ -261,6 +261,13 @@ impl Webhook {
         assert!(std::process::Command::new("kill").arg(id.to_string()).status().unwrap().success());
     }
 
+    /// Stops the process where it stands, or lets it go on.
+    pub(crate) fn pause(&self, paused: bool) {
+        let id = self.child.as_ref().and_then(Child::id).expect("the webhook has ended").to_string();
+        let signal = if paused { "-STOP" } else { "-CONT" };
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     /// Waits for the end, at most 30 seconds.
     pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("the webhook was started");
