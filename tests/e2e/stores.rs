@@ -164,6 +164,20 @@ async fn aws_gives_text_of_the_third_scope_and_bytes_as_a_file() {
 }
 
 #[tokio::test]
+async fn gcp_gives_the_value_of_the_narrowest_scope() {
+    let namespace = bed().namespace("gcp").await;
+    let drongo = Server::drongo().await;
+    drongo.drongo_put("my-project", &domain("k"), b"planted-domain-in-gcp").await;
+    drongo.drongo_put("my-project", &organization("k"), b"planted-organization-in-gcp").await;
+    let endpoint = format!("http://{}", drongo.address);
+    let config = json!({"project": "my-project", "endpoint": endpoint, "anonymous": true});
+    let _webhook = webhook(&namespace, json!({"type": "GCP", "gcpConfig": config}), &[]).await;
+
+    let admitted = namespace.create_pod(&pod("admitted", "k", "ENV_VAR")).await.unwrap();
+    assert_eq!(delivered(&namespace, &admitted).await, b"planted-domain-in-gcp");
+}
+
+#[tokio::test]
 async fn the_narrow_scope_of_the_second_store_comes_before_the_wide_scope_of_the_first() {
     let namespace = bed().namespace("two-stores").await;
     let bao = Server::openbao().await;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use data_encoding::BASE64;
 use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -55,6 +56,11 @@ impl Server {
     /// AWS, as moto plays it.
     pub(crate) async fn moto() -> Self {
         Self::of_environment("moto_server", &["-H", "127.0.0.1", "-p", "PORT"]).await
+    }
+
+    /// GCP, as drongo plays its REST API.
+    pub(crate) async fn drongo() -> Self {
+        Self::of_environment("drongo", &["server", "--host", "127.0.0.1", "--port", "PORT"]).await
     }
 
     /// The example server of the protocol of the Http store, with these secrets behind this bearer token.
@@ -113,6 +119,19 @@ impl Server {
         );
         let (status, answer) = send_text(&Method::POST, &self.address, "/", &headers, &value.to_string()).await;
         assert_eq!(status, 200, "{answer}");
+    }
+
+    /// Makes a secret in drongo's Secret Manager.
+    pub(crate) async fn drongo_put(&self, project: &str, id: &str, value: &[u8]) {
+        let secrets = format!("/v1/projects/{project}/secrets");
+        let (made, version) =
+            (json!({"replication": {"automatic": {}}}), json!({"payload": {"data": BASE64.encode(value)}}));
+        for (path, body) in
+            [(format!("{secrets}?secretId={id}"), made), (format!("{secrets}/{id}:addVersion"), version)]
+        {
+            let (status, answer) = send_text(&Method::POST, &self.address, &path, "", &body.to_string()).await;
+            assert_eq!(status, 200, "{path}: {answer}");
+        }
     }
 
     /// Ends it, at once.
