@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::identity::service_account;
 use crate::harness::pod::variable;
-use crate::harness::webhook::local_store;
+use crate::harness::webhook::{PLANTED, local_store};
 use crate::harness::{Api, Namespace, Setup, Webhook, bed, request, task_pod};
 
 /// What a mirror may be called.
@@ -57,6 +57,7 @@ fn logged_breach(webhook: &Webhook) -> String {
 /// The samples of breaches.
 async fn breaches(webhook: &Webhook) -> Vec<String> {
     let (_, metrics) = webhook.plain("/metrics").await.unwrap();
+    assert!(!metrics.contains(PLANTED), "a value stands in the metrics");
     metrics.lines().filter(|line| line.contains("access_policy_breaches_total{")).map(str::to_owned).collect()
 }
 
@@ -71,7 +72,7 @@ async fn a_pod_elsewhere_with_the_labels_of_a_project_is_refused_counted_and_log
     assert_eq!(refusal.code, 400, "{refusal:?}");
     let line = format!(r#"webhook.accessPolicy.namespaces: ["{{project}}-{{domain}}", "flyte", "{}"]"#, namespace.name);
     holds_all(&refusal.message, &["rule namespace of the access policy", "flytesnacks", "development", &line]);
-    assert!(!refusal.message.contains("planted"));
+    assert!(!refusal.message.contains(PLANTED));
     let breaches = breaches(&webhook).await;
     assert_eq!(breaches.len(), 1, "{breaches:?}");
     holds_all(&breaches[0], &["rule=\"namespace\"", "mode=\"enforced\"", "} 1"]);
