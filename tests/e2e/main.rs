@@ -5,9 +5,13 @@
 
 mod harness;
 
+mod access;
 mod certificates;
 mod flyte1;
 mod golden_pods;
+mod hanging_store;
+mod image_pull;
+mod invalidation;
 mod kubelet;
 mod kubernetes_store;
 mod lifecycle;

@@ -66,6 +66,12 @@ impl Api {
         self.send(Method::POST, path, "application/json", serde_json::to_vec(object).unwrap()).await
     }
 
+    /// Puts an object in the place of the one at `path`.
+    pub(crate) async fn replace(&self, path: &str, object: &Value) -> Result<Value, Failure> {
+        let body = serde_json::to_vec(object).unwrap();
+        self.send(Method::PUT, path, "application/json", body).await.map(|(object, _)| object)
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::DELETE, path, "", Vec::new()).await.map(|(object, _)| object)
     }

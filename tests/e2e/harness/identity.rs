@@ -1,6 +1,6 @@
 //! Service accounts with few rights, as kubeconfigs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
@@ -24,6 +24,12 @@ pub(crate) async fn service_account(namespace: &Namespace, rules: Value) -> Path
     let token = format!("{}/webhook/token", namespace.path("serviceaccounts"));
     let token = api.create(&token, &json!({"spec": {"expirationSeconds": 3600}})).await.unwrap();
     write_kubeconfig(&format!("{name}.kubeconfig"), None, json!({"token": token["status"]["token"]}))
+}
+
+/// The bearer token in a kubeconfig of [`service_account`].
+pub(crate) fn token_of(kubeconfig: &Path) -> String {
+    let kubeconfig: Value = serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
+    kubeconfig["users"][0]["user"]["token"].as_str().unwrap().to_owned()
 }
 
 /// The admin's kubeconfig, with another address of the API server.

@@ -171,11 +171,11 @@ impl Webhook {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Puts values, by encoded id, into the Local store of the configuration.
+    /// Puts values, by encoded id, into the Local store of the configuration, in the place of those that are there.
     pub(crate) async fn import(&self, values: &Value) {
         let file = self.folder.path().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();
-        let mut command = self.command(&["secret", "import"]);
+        let mut command = self.command(&["secret", "import", "--replace"]);
         command.arg(file);
         run_ok(command).await;
     }
