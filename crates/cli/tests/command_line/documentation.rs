@@ -118,6 +118,11 @@ fn the_examples_of_the_command_line_page_are_right() {
 }
 
 #[test]
+fn the_examples_of_the_stores_page_are_right() {
+    play("docs/stores.md");
+}
+
+#[test]
 fn the_examples_of_the_readme_are_right() {
     play("README.md");
 }
