@@ -76,12 +76,6 @@ impl Api {
         self.send(Method::DELETE, path, "", Vec::new()).await.map(|(object, _)| object)
     }
 
-    /// Replaces an object; with its `resourceVersion`, only if it is still that one.
-    pub(crate) async fn replace(&self, path: &str, object: &Value) -> Result<Value, Failure> {
-        let body = serde_json::to_vec(object).unwrap();
-        self.send(Method::PUT, path, "application/json", body).await.map(|(object, _)| object)
-    }
-
     /// Everything that happens to a kind from now on, until the server ends it: its type and the object.
     pub(crate) async fn watch(&self, path: &str) -> impl Stream<Item = (&'static str, Value)> + Send + use<> {
         let request = Request::get(path).body(Vec::new()).unwrap();

@@ -10,7 +10,7 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::settings::{InitContainerPlacement, OnCollision, OnManagerFailure};
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{Profile, SecretManagerType as Manager, Settings};
-use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, SecretFetcher};
+use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, Scopes, SecretFetcher};
 use flyte_secrets_webhook::admission::{Sources, Variables};
 use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::review::PodReviewer;
@@ -87,7 +87,8 @@ impl Subject {
             variables: Variables::new(variables, "FLYTE_SECRET_"),
             look_ups: LookUps::new(
                 vec![Arc::clone(&store) as Arc<dyn SecretFetcher>],
-                LookUpSettings::uncached(),
+                // A third of the work: a hundred thousand inputs are many.
+                LookUpSettings { scopes: Scopes::Sequential, ..LookUpSettings::uncached() },
                 Arc::new(NoObserver),
             ),
             pull_secrets: None,
