@@ -205,7 +205,7 @@ async fn a_mirror_is_collected_when_no_pod_needs_it_and_comes_back() {
 }
 
 #[tokio::test]
-async fn with_the_role_of_flyte_1_mirrors_work_and_stay_and_the_missing_rule_is_named() {
+async fn with_the_role_of_flyte_1_mirrors_work_and_stay_and_the_log_and_a_metric_say_so() {
     let namespace = bed().namespace("flyte1-role").await;
     let webhook = Webhook::configure(&namespace.name, &namespace.name, setup(json!({})));
     let rules = json!([{
@@ -224,7 +224,10 @@ async fn with_the_role_of_flyte_1_mirrors_work_and_stay_and_the_missing_rule_is_
     assert_eq!(mirrors(&namespace).await.len(), 1);
     eventually("a word about collection", 20, || async {
         let log = webhook.logged();
-        if log.contains("stay for ever") { Ok(()) } else { Err(log) }
+        let rules = ["stay for ever", r#"resources: [\"secrets\"], verbs: [\"list\"]"#, r#"verbs: [\"delete\"]"#];
+        if rules.iter().all(|rule| log.contains(rule)) { Ok(()) } else { Err(log) }
     })
     .await;
+    let (_, metrics) = webhook.plain("/metrics").await.unwrap();
+    assert!(metrics.contains("mirror_collection 0"), "{metrics}");
 }

@@ -215,6 +215,8 @@ async fn collect(config: &Config, writers: Option<&Writers>, end: Ending) -> Res
     let settings =
         LeaderSettings { name: format!("{service_name}-leader"), ..LeaderSettings::new(namespace, identity) };
     let mirrors = writers.mirrors.clone();
+    let checker = Collector::new(mirrors.clone());
+    tokio::spawn(async move { checker.check_permissions().await });
     let (state, _) = watch::channel(Leadership::default());
     let work = move || Collector::new(mirrors.clone()).run();
     Ok(Some(tokio::spawn(leader::lead(client, settings, state, end.reached(), work))))

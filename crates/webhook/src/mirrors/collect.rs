@@ -119,6 +119,15 @@ impl Collector {
         }
     }
 
+    /// Says which permissions are missing for collecting, if there are any: at start, whoever leads later.
+    pub async fn check_permissions(&self) {
+        match self.mirrors.missing_permissions().await {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => self.publish(missing),
+            Err(error) => tracing::warn!(%error, "it is not known yet whether mirrors can be collected"),
+        }
+    }
+
     /// One sweep over all mirrors of the cluster.
     ///
     /// Needs `list` and `delete` on Secrets and `list` on pods in all namespaces. What is missing is told by
