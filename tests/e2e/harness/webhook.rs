@@ -175,7 +175,7 @@ impl Webhook {
     pub(crate) async fn import(&self, values: &Value) {
         let file = self.folder.path().join("values.json");
         std::fs::write(&file, values.to_string()).unwrap();
-        let mut command = self.command(&["secret", "import"]);
+        let mut command = self.command(&["secret", "import", "--replace"]);
         command.arg(file);
         run_ok(command).await;
     }
