@@ -372,7 +372,7 @@ async fn ten_thousand_pods_never_refer_to_a_missing_or_older_value_and_nothing_i
         told.value_changes,
     )
     .unwrap();
-    writeln!(std::io::stdout(), "\nfigure: api_writes_10000_mirrored_pods = {} writes", told.writes).unwrap();
+    writeln!(std::io::stdout(), "\nfigure: api_writes_{pods}_mirrored_pods = {} writes", told.writes).unwrap();
     writeln!(std::io::stdout(), "\nfigure: mirrors_left_after_grace = {} mirrors", left.len()).unwrap();
     assert!(left.is_empty(), "{left:?}");
     assert!(told.pods * 10 > pods * 8, "most pods were stored");

@@ -158,20 +158,6 @@ async fn a_full_quota_of_secrets_is_answered_with_503_and_the_reason() {
 }
 
 #[tokio::test]
-async fn a_value_that_no_secret_holds_is_refused() {
-    let namespace = bed().namespace("large").await;
-    let mut only = setup(json!({}));
-    only.webhook["secretManagerTypes"] = json!(["Embedded"]);
-    let webhook = Webhook::start(&namespace, only).await;
-    webhook.import(&json!({STORED.0: "planted".repeat(150_000)})).await;
-
-    let failure = namespace.create_pod(&pod("t")).await.unwrap_err();
-
-    refused(&failure, failure.code, &["1048576", "1050000"]);
-    assert_eq!(mirrors(&namespace).await, [Value::Null; 0]);
-}
-
-#[tokio::test]
 async fn a_mirror_cannot_be_had_through_the_k8s_manager() {
     let namespace = bed().namespace("mirror-of-another").await;
     let webhook = Webhook::start(&namespace, setup(json!({}))).await;
