@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use crate::harness::api::Failure;
 use crate::harness::identity::service_account;
 use crate::harness::pod::variable;
+use crate::harness::program::run_ok;
+use crate::harness::review::{PATH, review};
 use crate::harness::webhook::{local_store, merge};
-use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
+use crate::harness::{Api, Namespace, Setup, Webhook, bed, eventually, request, task_pod};
 
 /// The id of the secret `k`, and its hex MD5 (made with md5sum), which is the name of the stored Secret.
 const STORED: (&str, &str) =
@@ -155,6 +157,82 @@ async fn a_full_quota_of_secrets_is_answered_with_503_and_the_reason() {
     .await;
 
     refused(&namespace.create_pod(&pod("t")).await.unwrap_err(), 503, &["quota", "none"]);
+}
+
+#[tokio::test]
+async fn an_admission_policy_against_mirrors_is_answered_with_503_and_its_words() {
+    let namespace = bed().namespace("policy").await;
+    let webhook = Webhook::start(&namespace, setup(json!({}))).await;
+    webhook.import(&json!({STORED.0: "planted"})).await;
+    let (api, name) = (&namespace.api, &namespace.name);
+    let registration = "/apis/admissionregistration.k8s.io/v1";
+    let policy = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]},
+            ]},
+            "validations": [{"expression": "false", "message": "no Secrets by programs"}],
+        },
+    });
+    api.create(&format!("{registration}/validatingadmissionpolicies"), &policy).await.unwrap();
+    let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+    let binding = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": selector},
+        },
+    });
+    api.create(&format!("{registration}/validatingadmissionpolicybindings"), &binding).await.unwrap();
+    let secret = json!({"metadata": {"generateName": "probe-"}});
+    eventually("the policy", 30, || async {
+        match api.create(&namespace.path("secrets"), &secret).await {
+            Ok(_) => Err("it does not count yet".to_owned()),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+
+    refused(&namespace.create_pod(&pod("t")).await.unwrap_err(), 503, &["no Secrets by programs", name]);
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_terminating_is_answered_with_503_and_the_reason() {
+    let namespace = bed().namespace("terminating").await;
+    let webhook = Webhook::start(&namespace, setup(json!({}))).await;
+    webhook.import(&json!({STORED.0: "planted"})).await;
+    // What nobody takes the finalizer from keeps the namespace in its state.
+    let held = json!({"metadata": {"name": "held", "finalizers": ["example.com/held"]}});
+    namespace.api.create(&namespace.path("configmaps"), &held).await.unwrap();
+    namespace.api.delete(&format!("/api/v1/namespaces/{}", namespace.name)).await.unwrap();
+
+    // The API server takes no pod any more, so the webhook is asked as it would be asked by a slower one.
+    let direct = Api::of_server(&format!("https://127.0.0.1:{}", webhook.port), &webhook.ca());
+    let answer = direct.create(PATH, &review(&namespace.name, &pod("t"))).await.unwrap();
+
+    let status = &answer["response"]["status"];
+    assert_eq!((&answer["response"]["allowed"], &status["code"]), (&json!(false), &json!(503)), "{answer}");
+    assert!(status["message"].as_str().unwrap().contains("terminat"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_mirror_whose_source_is_gone_is_collected_before_its_retention_is_over() {
+    let namespace = bed().namespace("source-gone").await;
+    let webhook = Webhook::start(&namespace, setup(json!({"mirrorRetention": "60s", "mirrorGrace": "2s"}))).await;
+    webhook.import(&json!({STORED.0: "planted"})).await;
+    namespace.create_pod(&pod("t")).await.unwrap();
+    namespace.api.delete(&format!("{}/t?gracePeriodSeconds=0", namespace.path("pods"))).await.unwrap();
+    let begun = std::time::Instant::now();
+
+    run_ok(webhook.command(&["secret", "delete", "k", "--domain=development", "--project=flytesnacks"])).await;
+
+    eventually("the removal", 50, || async {
+        if mirrors(&namespace).await.is_empty() { Ok(()) } else { Err("it is still there".to_owned()) }
+    })
+    .await;
+    assert!(begun.elapsed().as_secs() < 60, "not for its age: {:?}", begun.elapsed());
 }
 
 #[tokio::test]
