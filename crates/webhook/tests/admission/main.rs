@@ -5,6 +5,7 @@
 mod common;
 
 mod codes;
+mod delivery;
 mod global;
 mod limits;
 mod look_ups;
