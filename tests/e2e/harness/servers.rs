@@ -48,7 +48,7 @@ impl Server {
     /// A program of the Python environment with servers of stores.
     async fn of_environment(name: &str, arguments: &[&str]) -> Self {
         let environment = std::env::var_os("FLYTE_SECRETS_STORES_VENV")
-            .expect("FLYTE_SECRETS_STORES_VENV is not set: export it with what tests/python/stores-venv.sh prints");
+            .expect("FLYTE_SECRETS_STORES_VENV is not set: export it with what `tests/python/venv.sh stores` prints");
         let program = PathBuf::from(environment).join("bin").join(name);
         Self::start(&program, TempDir::with_prefix("fs-store-").unwrap(), arguments).await
     }

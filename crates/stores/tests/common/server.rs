@@ -21,7 +21,7 @@ impl Server {
     /// Starts a program; `PORT` in its arguments is a free one. Waits until it takes connections.
     pub fn start(program: &str, arguments: &[&str]) -> Self {
         let venv = env::var_os("FLYTE_SECRETS_STORES_VENV").expect(
-            "FLYTE_SECRETS_STORES_VENV is not set: export FLYTE_SECRETS_STORES_VENV=$(tests/python/stores-venv.sh)",
+            "FLYTE_SECRETS_STORES_VENV is not set: export FLYTE_SECRETS_STORES_VENV=$(tests/python/venv.sh stores)",
         );
         // The port is free now; another program could take it before the server does, which then ends at once.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
