@@ -294,4 +294,26 @@ async fn with_the_role_of_flyte_1_mirrors_work_and_stay_and_the_log_and_a_metric
     .await;
     let (_, metrics) = webhook.plain("/metrics").await.unwrap();
     assert!(metrics.contains("mirror_collection 0"), "{metrics}");
+    assert!(!webhook.logged().contains("are refused in every namespace"), "Flyte 1's role is enough for keeping them");
+}
+
+#[tokio::test]
+async fn without_a_role_for_mirrors_the_log_says_at_start_which_rules_are_missing() {
+    let namespace = bed().namespace("no-role").await;
+    let mut webhook = Webhook::configure(&namespace.name, &namespace.name, setup(json!({})));
+    let rules = json!([{
+        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+        "verbs": ["get", "create", "patch"],
+    }]);
+    webhook.init_certs().await;
+    webhook.set_env("KUBECONFIG", service_account(&namespace, rules).await.to_str().unwrap());
+    webhook.spawn();
+    webhook.ready().await;
+
+    eventually("a word about mirrors", 20, || async {
+        let log = webhook.logged();
+        let words = ["are refused in every namespace", r#"verbs: [\"create\"]"#, "webhook.delivery: PodSpec"];
+        if words.iter().all(|word| log.contains(word)) { Ok(()) } else { Err(log) }
+    })
+    .await;
 }

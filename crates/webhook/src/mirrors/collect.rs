@@ -119,12 +119,17 @@ impl Collector {
         }
     }
 
-    /// Says which permissions are missing for collecting, if there are any: at start, whoever leads later.
+    /// Says which permissions are missing for keeping and for collecting mirrors, if there are any: at start, whoever
+    /// leads later.
     pub async fn check_permissions(&self) {
-        match self.mirrors.missing_permissions().await {
+        let asked = async {
+            self.mirrors.warn_of_missing_permissions().await?;
+            self.mirrors.missing_permissions().await
+        };
+        match asked.await {
             Ok(missing) if missing.is_empty() => {}
             Ok(missing) => self.publish(missing),
-            Err(error) => tracing::warn!(%error, "it is not known yet whether mirrors can be collected"),
+            Err(error) => tracing::warn!(%error, "it is not known yet whether mirrors can be kept and collected"),
         }
     }
 
