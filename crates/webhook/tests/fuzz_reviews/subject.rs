@@ -87,8 +87,8 @@ impl Subject {
             variables: Variables::new(variables, "FLYTE_SECRET_"),
             look_ups: LookUps::new(
                 vec![Arc::clone(&store) as Arc<dyn SecretFetcher>],
-                // A third of the work: a hundred thousand inputs are many.
-                LookUpSettings { scopes: Scopes::Sequential, ..LookUpSettings::uncached() },
+                // A hundred thousand inputs are many: no question more than needed, and no pause before another attempt.
+                LookUpSettings { scopes: Scopes::Sequential, attempts: 1, ..LookUpSettings::uncached() },
                 Arc::new(NoObserver),
             ),
             pull_secrets: None,
