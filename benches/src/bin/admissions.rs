@@ -96,6 +96,9 @@ impl Subject {
             format!("--webhook.certDir={}", folder.display()),
             "--webhook.disableCreateMutatingWebhookConfig=true".to_owned(),
             "--webhook.secretManagerTypes=K8s".to_owned(),
+            // There is no cluster, and the K8s manager delivers by reference anyhow.
+            "--webhook.delivery=PodSpec".to_owned(),
+            "--webhook.cacheInvalidationPort=0".to_owned(),
             format!("--webhook.listenPort={}", address.port()),
             format!("--webhook.metricsPort={}", metrics.port()),
         ];

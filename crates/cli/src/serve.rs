@@ -171,7 +171,11 @@ async fn writers(
         sweep: (mirrors.retention / 10).clamp(LEAST_SWEEP, defaults.sweep),
         ..defaults
     };
-    let mirrors = Mirrors::new(client().await?, Arc::new(fresh), mirrors, Arc::new(metrics.clone()));
+    let client = client().await.context(
+        "Secrets in pods' namespaces are written for webhook.delivery: SecretRef and for image-pull Secrets; without a \
+         cluster set webhook.delivery: PodSpec",
+    )?;
+    let mirrors = Mirrors::new(client, Arc::new(fresh), mirrors, Arc::new(metrics.clone()));
     Ok(Some(Writers { mirrors, pull_secrets: sources.pull_secrets.clone() }))
 }
 
