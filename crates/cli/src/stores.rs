@@ -18,7 +18,7 @@ use crate::secret;
 pub(crate) async fn look_ups(settings: &StoresSettings, observer: Arc<dyn LookUpObserver>) -> Result<LookUps> {
     let mut stores = Vec::with_capacity(settings.stores.len());
     for store in &settings.stores {
-        let what = format!("webhook.embeddedSecretManagerConfig: the store {}", name(store));
+        let what = format!("webhook.embeddedSecretManagerConfig: the store {}", store.store_type().name());
         stores.push(open(store, settings.call_timeout).await.context(what)?);
     }
     Ok(LookUps::new(stores, look_up_settings(settings), observer))
@@ -35,19 +35,6 @@ fn look_up_settings(settings: &StoresSettings) -> LookUpSettings {
         call_timeout: settings.call_timeout,
         cache: CacheSettings { ttl, not_found_ttl, max_bytes, stale_if_unavailable },
         ..LookUpSettings::default()
-    }
-}
-
-/// As in the configuration.
-fn name(store: &StoreSettings) -> &'static str {
-    match store {
-        StoreSettings::Aws(_) => "AWS",
-        StoreSettings::Gcp(_) => "GCP",
-        StoreSettings::Azure(_) => "Azure",
-        StoreSettings::K8s(_) => "K8s",
-        StoreSettings::Vault(_) => "Vault",
-        StoreSettings::Http(_) => "Http",
-        StoreSettings::Local(_) => "Local",
     }
 }
 

@@ -88,6 +88,22 @@ pub enum StoreType {
     Local,
 }
 
+impl StoreType {
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS",
+            Self::Gcp => "GCP",
+            Self::Azure => "Azure",
+            Self::K8s => "K8s",
+            Self::Vault => "Vault",
+            Self::Http => "Http",
+            Self::Local => "Local",
+        }
+    }
+}
+
 impl StoreSettings {
     /// The kind of this store.
     #[must_use]

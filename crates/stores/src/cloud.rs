@@ -59,11 +59,6 @@ pub(crate) fn set(setting: Option<&str>) -> Option<&str> {
     setting.filter(|text| !text.is_empty())
 }
 
-/// The first error of a kind, in an error or among its causes.
-pub(crate) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    std::iter::successors(Some(error), |error| (*error).source()).find_map(|error| error.downcast_ref::<T>())
-}
-
 /// The causes of a failure to send a request. For nothing else: the causes of a bad answer may quote it.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();

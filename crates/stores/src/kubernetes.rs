@@ -5,7 +5,6 @@
 //! The store uses only the verb `get` on `secrets`; [`watch()`] needs `list` and `watch` too.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -21,6 +20,7 @@ use kube::{Client, Resource};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::causes::with_causes;
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 
 mod watch;
@@ -146,16 +146,7 @@ fn is_namespace(name: &str) -> bool {
 
 /// A request without an answer; the causes say which step failed.
 fn unreachable_server(error: &kube::Error) -> FetchError {
-    let mut detail = format!("the API server cannot be reached: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !detail.contains(&text) {
-            detail = format!("{detail}: {text}");
-        }
-        cause = error.source();
-    }
-    FetchError::new(FailureClass::Unavailable, detail)
+    FetchError::new(FailureClass::Unavailable, format!("the API server cannot be reached: {}", with_causes(error)))
 }
 
 /// The part of a Secret that is needed.

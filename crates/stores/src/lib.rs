@@ -18,6 +18,15 @@
 pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
+#[cfg(any(
+    feature = "aws",
+    feature = "azure",
+    feature = "gcp",
+    feature = "http",
+    feature = "kubernetes",
+    feature = "vault"
+))]
+mod causes;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 pub mod cloud;
 pub mod fetcher;

@@ -10,7 +10,8 @@ use aws_sdk_secretsmanager::operation::RequestId;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 
-use crate::cloud::{cause, causes};
+use crate::causes::cause;
+use crate::cloud::causes;
 use crate::fetcher::{FailureClass, FetchError};
 
 /// The action of a single secret, as policies name it.

@@ -1,11 +1,10 @@
 //! What an error of the SDK means.
 
-use std::error::Error as _;
-
 use azure_core::Error;
 use azure_core::error::ErrorKind;
 use serde::Deserialize;
 
+use crate::causes::cause;
 use crate::fetcher::{FailureClass, FetchError};
 
 /// The body of Key Vault's errors: <https://learn.microsoft.com/azure/key-vault/general/rest-error-codes>.
@@ -50,14 +49,7 @@ pub(super) fn of(error: &Error, name: &str) -> FetchError {
 
 /// The failure of our own client or identity inside an error of the SDK.
 pub(super) fn ours(error: &Error) -> Option<&FetchError> {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(ours) = error.downcast_ref::<FetchError>() {
-            return Some(ours);
-        }
-        cause = error.source();
-    }
-    None
+    cause(error)
 }
 
 /// What an answer other than 200 means.

@@ -4,7 +4,8 @@
 use google_cloud_gax::error::rpc::{Code, Status};
 use google_cloud_gax::error::{CredentialsError, Error};
 
-use crate::cloud::{cause, causes};
+use crate::causes::cause;
+use crate::cloud::causes;
 use crate::fetcher::{FailureClass, FetchError};
 
 /// The failure of a call.

@@ -1,6 +1,5 @@
 //! The client, and an answer as bytes.
 
-use std::error::Error as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,6 +12,7 @@ use reqwest::{Certificate, Client, Identity, Method, Url};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{MAX_ANSWER, SettingsError, TlsFiles};
+use crate::causes::with_causes;
 use crate::fetcher::{FailureClass, FetchError};
 
 /// How a connection finds its way.
@@ -190,18 +190,4 @@ impl Drop for Chunks {
 fn no_answer(what: &str, error: reqwest::Error) -> FetchError {
     let class = if error.is_timeout() && !error.is_connect() { FailureClass::Late } else { FailureClass::Unavailable };
     FetchError::new(class, format!("the server {what}: {}", with_causes(&error.without_url())))
-}
-
-/// An error and its causes on one line.
-fn with_causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }

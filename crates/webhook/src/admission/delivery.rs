@@ -13,10 +13,7 @@ use futures::future::join_all;
 
 use super::{Admission, Decision, Refusal};
 use crate::image_pull::{PullSecret, PullSecrets};
-use crate::mirrors::{Mirrors, WantedMirror};
-
-/// The most that a Secret holds, in bytes (`MaxSecretSize` of `k8s.io/api/core/v1`).
-const MAX_SECRET: usize = 1024 * 1024;
+use crate::mirrors::{MAX_VALUE, Mirrors, WantedMirror};
 
 /// The way of one value.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ pub(super) fn way(settings: &Settings, namespace: &str, request: &Secret, read: 
     if let Some(SecretPlace { name, key, .. }) = place.filter(|place| place.namespace == namespace) {
         return Ok(Way::Stored(SecretReference { name, key }));
     }
-    if value.expose_bytes().len() > MAX_SECRET {
+    if value.expose_bytes().len() > MAX_VALUE {
         return Err("found a value of more than 1 MiB, which is the most that a Kubernetes Secret holds");
     }
     let form = Form::of(request);
