@@ -18,7 +18,10 @@ pub enum RegistrationState {
         last_error: Option<String>,
     },
     /// The API server calls us, and trusts our CA.
-    Registered,
+    Registered {
+        /// What it was last told to trust, in PEM; `None`: the issuers that its system trusts.
+        ca_bundle: Option<String>,
+    },
 }
 
 /// When to try and to look again.
@@ -94,8 +97,8 @@ async fn keep(
                 if applied.as_ref() != Some(&bundle) {
                     tracing::info!(configuration = %settings.name, "registered with the API server");
                 }
+                publish(&state, RegistrationState::Registered { ca_bundle: bundle.clone() });
                 applied = Some(bundle);
-                publish(&state, RegistrationState::Registered);
                 jittered(pace.refresh)
             }
             Err(error) => {

@@ -1,0 +1,38 @@
+//! What one replica does for all.
+
+use anyhow::Result;
+use flyte_secrets_config::{Config, WebhookSettings};
+use flyte_secrets_core::settings::Delivery;
+use flyte_secrets_webhook::admission::Writers;
+use flyte_secrets_webhook::kubernetes::client;
+use flyte_secrets_webhook::leader::{self, LeaderSettings, Leadership};
+use flyte_secrets_webhook::mirrors::Collector;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ending::Ending;
+
+/// Has mirrors collected that nobody needs, by one replica at a time; says once where that cannot be.
+pub(super) async fn collect(config: &Config, writers: Option<&Writers>, end: Ending) -> Result<Option<JoinHandle<()>>> {
+    let (Some(writers), WebhookSettings { pod_namespace, pod_name, service_name, .. }) = (writers, &config.webhook)
+    else {
+        return Ok(None);
+    };
+    if config.injection.delivery != Delivery::SecretRef {
+        return Ok(None);
+    }
+    let Some(namespace) = pod_namespace else {
+        tracing::warn!("mirrors stay for ever: POD_NAMESPACE is not set, so replicas cannot agree on who removes them");
+        return Ok(None);
+    };
+    let client = client().await?;
+    let identity = leader::identity(pod_name.as_deref().unwrap_or(service_name));
+    let settings =
+        LeaderSettings { name: format!("{service_name}-leader"), ..LeaderSettings::new(namespace, identity) };
+    let mirrors = writers.mirrors.clone();
+    let checker = Collector::new(mirrors.clone());
+    tokio::spawn(async move { checker.check_permissions().await });
+    let (state, _) = watch::channel(Leadership::default());
+    let work = move || Collector::new(mirrors.clone()).run();
+    Ok(Some(tokio::spawn(leader::lead(client, settings, state, end.reached(), work))))
+}
