@@ -11,6 +11,7 @@ use data_encoding::BASE64;
 use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::harness::splitter::Splitter;
 use crate::harness::webhook::free_port;
@@ -191,19 +192,23 @@ async fn rotate(api: Api, store: String, progress: Arc<Progress>) {
     }
 }
 
-/// Collects the events of a watch.
-async fn record(api: &Api, path: &str, to: &mpsc::UnboundedSender<Event>) {
-    let events = api.watch(path).await;
-    let to = to.clone();
+/// Collects everything that happens to a kind from now on. A watch that the API server ends (it has no patience with slow
+/// readers) goes on where it stopped.
+async fn record(api: &Api, path: &str, to: &mpsc::UnboundedSender<Event>) -> JoinHandle<()> {
+    let list = api.get(path).await.unwrap();
+    let mut after = text(&list["metadata"]["resourceVersion"]);
+    let (api, path, to) = (api.clone(), path.to_owned(), to.clone());
     tokio::spawn(async move {
-        let mut events = std::pin::pin!(events);
-        while let Some((kind, object)) = events.next().await {
-            let revision = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
-            if to.send(Event { revision, kind, object }).is_err() {
-                break;
+        loop {
+            let mut events = std::pin::pin!(api.watch(&format!("{path}&watch=1&resourceVersion={after}")).await);
+            while let Some((kind, object)) = events.next().await {
+                after = text(&object["metadata"]["resourceVersion"]);
+                if to.send(Event { revision: after.parse().unwrap(), kind, object }).is_err() {
+                    return;
+                }
             }
         }
-    });
+    })
 }
 
 /// What the history of the cluster tells.
@@ -283,8 +288,10 @@ async fn ten_thousand_pods_never_refer_to_a_missing_or_older_value_and_nothing_i
         api.create(&store.path("secrets"), &stored(secret, 0)).await.unwrap();
     }
     let (to, mut history) = mpsc::unbounded_channel();
-    record(&api, "/api/v1/secrets?watch=1&labelSelector=secrets.flyte.org%2Fmirror%3Dtrue", &to).await;
-    record(&api, "/api/v1/pods?watch=1&labelSelector=inject-flyte-secrets%3Dtrue", &to).await;
+    let recorders = [
+        record(&api, "/api/v1/secrets?labelSelector=secrets.flyte.org%2Fmirror%3Dtrue", &to).await,
+        record(&api, "/api/v1/pods?labelSelector=inject-flyte-secrets%3Dtrue", &to).await,
+    ];
     let targets: Vec<&str> = names.iter().map(String::as_str).collect();
     let replicas = Replicas::start(&home, &store.name, &targets).await;
     eventually("mirrors", 30, || async {
@@ -352,6 +359,7 @@ async fn ten_thousand_pods_never_refer_to_a_missing_or_older_value_and_nothing_i
     .await;
     let counted = replicas.writes().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(recorders.iter().all(|recorder| !recorder.is_finished()), "the whole history was recorded");
     history.close();
     let mut events = Vec::new();
     while let Some(event) = history.recv().await {

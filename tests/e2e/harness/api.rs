@@ -76,11 +76,12 @@ impl Api {
         self.send(Method::DELETE, path, "", Vec::new()).await.map(|(object, _)| object)
     }
 
-    /// Everything that happens to a kind from now on, until the server ends it: its type and the object.
+    /// Everything that happens to a kind after the revision that `path` names, until the watch ends: its type and the object.
     pub(crate) async fn watch(&self, path: &str) -> impl Stream<Item = (&'static str, Value)> + Send + use<> {
         let request = Request::get(path).body(Vec::new()).unwrap();
         let events = self.client.request_events::<Value>(request).await.unwrap();
-        events.filter_map(async |event| match event.unwrap() {
+        let until_it_breaks = events.take_while(|event| std::future::ready(event.is_ok()));
+        until_it_breaks.filter_map(async |event| match event.unwrap() {
             WatchEvent::Added(object) => Some(("ADDED", object)),
             WatchEvent::Modified(object) => Some(("MODIFIED", object)),
             WatchEvent::Deleted(object) => Some(("DELETED", object)),
