@@ -15,6 +15,9 @@ use crate::kubernetes::jittered;
 /// The least wait between a change by others and our look at it; it doubles with every repair.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
 
+/// The field of the CAs.
+const CA_BUNDLE: &str = "clientConfig.caBundle";
+
 /// Where the registration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RegistrationState {
@@ -41,15 +44,18 @@ pub struct Pace {
     /// How long nobody looks at a configuration that was fine, in case somebody has changed or deleted it
     /// (`webhook.registration.refresh`).
     pub refresh: Duration,
+    /// How long after a write of the bundle the state waits to say so: API servers learn of it a little later, each by itself.
+    pub settling: Duration,
 }
 
 impl Default for Pace {
-    /// 1 s up to 30 s, and 5 minutes.
+    /// 1 s up to 30 s, 5 minutes, and 1 s.
     fn default() -> Self {
         Self {
             first_retry: Duration::from_secs(1),
             longest_retry: Duration::from_secs(30),
             refresh: Duration::from_secs(5 * 60),
+            settling: Duration::from_secs(1),
         }
     }
 }
@@ -205,6 +211,9 @@ impl Keeper {
             Ok(round) => {
                 self.failures = 0;
                 self.tell(&round, &wanted);
+                if round.fields.iter().any(|field| field == CA_BUNDLE) {
+                    tokio::time::sleep(self.pace.settling).await;
+                }
                 let ca_bundle = round.ca_bundle.as_deref().map(|stands| shown(stands, wanted.as_deref()));
                 self.publish(RegistrationState::Registered { ca_bundle });
                 self.known = Some(Known { wanted, registered: round.ca_bundle });
@@ -243,7 +252,7 @@ impl Keeper {
             return;
         }
         self.observer.wrote(fields);
-        let is_drift = |field: &&String| *retired == 0 || *field != "clientConfig.caBundle";
+        let is_drift = |field: &&String| *retired == 0 || *field != CA_BUNDLE;
         let drifted: Vec<String> = fields.iter().filter(is_drift).cloned().collect();
         if settled && !drifted.is_empty() {
             self.repairs.note(Instant::now(), self.quiet());

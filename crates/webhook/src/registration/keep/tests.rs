@@ -14,6 +14,7 @@ const FAST: Pace = Pace {
     first_retry: Duration::from_millis(1),
     longest_retry: Duration::from_millis(10),
     refresh: Duration::from_secs(3600),
+    settling: Duration::ZERO,
 };
 
 fn settings() -> RegistrationSettings {
