@@ -10,11 +10,7 @@ use crate::logging;
 use crate::output::{Message, print};
 use crate::setup::{Surroundings, tell_warnings};
 
-pub(crate) async fn run(
-    surroundings: &Surroundings,
-    config: &ConfigArgs,
-    args: &UnregisterArgs,
-) -> Result<(), Failed> {
+pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: &UnregisterArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
     logging::start(&loaded.config.log);
     tell_warnings(&loaded, false);

@@ -58,9 +58,9 @@ async fn run_with(config: Config) -> Result<()> {
     watch_expiry(reloader.resolver(), metrics.clone());
     let tls = Arc::new(server_config(reloader.resolver()));
     warn_of_order(injection, webhook);
-    register(webhook, endpoint, reloader.ca_bundle(), reloader.resolver(), &readiness).await?;
-    tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
     let end = Ending::at_signal()?;
+    register(webhook, endpoint, reloader.ca_bundle(), reloader.resolver(), &readiness, end.clone()).await?;
+    tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
     let leading = collect(&config, writers.as_ref(), end.clone()).await?;

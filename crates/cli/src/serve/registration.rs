@@ -15,6 +15,8 @@ use flyte_secrets_webhook::registration::{
 use flyte_secrets_webhook::server::{REGISTRATION, Readiness};
 use tokio::sync::watch;
 
+use super::ending::Ending;
+
 /// How often is looked whether the served certificate and the registration have come together.
 const TRUST_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,7 @@ pub(super) async fn register(
     ca_bundle: watch::Receiver<Option<String>>,
     served: Arc<CertificateResolver>,
     readiness: &Readiness,
+    end: Ending,
 ) -> Result<Option<watch::Receiver<RegistrationState>>> {
     let Some(endpoint) = endpoint.filter(|_| webhook.register) else {
         follow(webhook, served, readiness).await;
@@ -42,7 +45,13 @@ pub(super) async fn register(
         observer: Arc::new(()),
     };
     let Registration { state, work } = keep_registered(keeping);
-    tokio::spawn(work);
+    // A replica that is about to end must not put back what its successor has set.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = work => {}
+            () = end.reached() => {}
+        }
+    });
     readiness.unmet(REGISTRATION, "not registered with the API server yet");
     tokio::spawn(gate(state.clone(), served, readiness.clone()));
     Ok(Some(state))
@@ -50,7 +59,11 @@ pub(super) async fn register(
 
 fn settings(webhook: &WebhookSettings, endpoint: Endpoint) -> RegistrationSettings {
     let config::RegistrationSettings {
-        failure_policy, reinvocation_policy, match_conditions, adopted_ca_retention, ..
+        failure_policy,
+        reinvocation_policy,
+        match_conditions,
+        adopted_ca_retention,
+        ..
     } = &webhook.registration;
     RegistrationSettings {
         namespace_selector: webhook.namespace_selector.clone(),
@@ -84,11 +97,7 @@ pub(super) fn warn_of_order(injection: &Settings, webhook: &WebhookSettings) {
 }
 
 /// Lets the webhook become ready when the registered bundle trusts what it serves, and only tells what happens then.
-async fn gate(
-    mut state: watch::Receiver<RegistrationState>,
-    served: Arc<CertificateResolver>,
-    readiness: Readiness,
-) {
+async fn gate(mut state: watch::Receiver<RegistrationState>, served: Arc<CertificateResolver>, readiness: Readiness) {
     let mut telling = Telling::default();
     loop {
         let fault = fault(&state.borrow_and_update(), &served);

@@ -1,7 +1,7 @@
 //! Writing the MutatingWebhookConfiguration.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use kube::Api;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::bundle::{Adopted, Moment};
 use super::desired::{FIELD_MANAGER, RegistrationSettings};
 use super::differences::differences;
-use super::managed::is_ours;
+use super::managed::{is_ours, is_set_by_us};
 use super::plan::{Plan, plan, registered};
 use crate::kubernetes::{ApiError, ApiErrorKind, Object, Verb, jittered};
 
@@ -19,6 +19,10 @@ use crate::kubernetes::{ApiError, ApiErrorKind, Object, Verb, jittered};
 const TRIES: u32 = 6;
 /// The wait after the first time; it grows with each further one.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a replica leaves alone what another one has set otherwise. In a rolling update it ends before.
+const REPLICAS_AGREE: Duration = Duration::from_secs(2 * 60);
+/// The field of the CAs, which every replica has a part in.
+pub(super) const CA_BUNDLE: &str = "clientConfig.caBundle";
 /// What is always written again, whatever becomes of it: without it pods are refused.
 const VITAL: &str = "clientConfig";
 
@@ -48,8 +52,10 @@ pub(super) struct Registrar {
     adopted: Adopted,
     /// Fields that the API server did not store as we wrote them.
     unheeded: BTreeSet<String>,
-    /// Whether this process has applied the configuration.
+    /// Whether this process has applied the configuration, or found it as it should be.
     applied: bool,
+    /// Fields that another replica has set to something else, and since when.
+    disputed: BTreeMap<String, Instant>,
 }
 
 /// What one look at the configuration found and left.
@@ -73,21 +79,22 @@ impl Registrar {
             settings,
             unheeded: BTreeSet::new(),
             applied: false,
+            disputed: BTreeMap::new(),
         }
     }
 
     /// Reads the configuration and writes what is not as it should be, by server-side apply: our fields are taken over from
-    /// whoever has set them, all others stay. `wanted` is PEM.
+    /// whoever has set them, all others stay. `wanted` is PEM. Fields that are `held` are no reason to write yet.
     ///
     /// Every write has the resource version that was read as its precondition; if somebody else was faster, it is read again.
     ///
     /// # Errors
     ///
     /// When the API server cannot be reached or refuses; a missing permission is named with the rule to add.
-    pub(super) async fn round(&mut self, wanted: Option<&str>) -> Result<Round, ApiError> {
+    pub(super) async fn round(&mut self, wanted: Option<&str>, held: &BTreeSet<String>) -> Result<Round, ApiError> {
         let mut tries = 0;
         loop {
-            match self.once(wanted).await {
+            match self.once(wanted, held).await {
                 Err(error) if tries < TRIES && is_race(&error) => {
                     tries += 1;
                     tokio::time::sleep(jittered(PAUSE * tries)).await;
@@ -97,7 +104,7 @@ impl Registrar {
         }
     }
 
-    async fn once(&mut self, wanted: Option<&str>) -> Result<Round, ApiError> {
+    async fn once(&mut self, wanted: Option<&str>, held: &BTreeSet<String>) -> Result<Round, ApiError> {
         let existing = match read(&self.configurations, &self.settings.name).await? {
             Some(existing) => existing,
             None => self.create().await?,
@@ -105,9 +112,12 @@ impl Registrar {
         let mut plan = plan(&existing, &self.settings, wanted, &mut self.adopted, Moment::now());
         // One that is heeded again is repaired again.
         self.unheeded.retain(|field| plan.fields.contains(field));
-        plan.fields.retain(|field| !self.unheeded.contains(field));
+        plan.fields.retain(|field| !self.unheeded.contains(field) && !held.contains(field));
+        let left = self.left_to_others(&existing, &plan.fields, Instant::now());
+        plan.leave(&existing, &left);
         let foreign = plan.union.as_ref().map_or(0, |union| union.foreign);
         if plan.fields.is_empty() && (self.applied || is_ours(&existing)) {
+            self.applied = true;
             return Ok(Round { ca_bundle: registered(&existing), fields: Vec::new(), retired: 0, foreign });
         }
         let after = self.write(&existing, &plan).await?;
@@ -115,6 +125,23 @@ impl Registrar {
         let retired = plan.union.as_ref().map_or(0, |union| self.adopted.stands(union));
         self.note_unheeded(&differences(&after, &plan.document));
         Ok(Round { ca_bundle: registered(&after), fields: plan.fields, retired, foreign })
+    }
+
+    /// Fields that another replica of ours has set since we did: it was started later and knows better, so that a rolling
+    /// update ends with the new settings and without a dispute. If they still stand after a while, that replica may be gone.
+    fn left_to_others(&mut self, existing: &Value, fields: &[String], now: Instant) -> BTreeSet<String> {
+        let mut left = BTreeSet::new();
+        if self.applied {
+            let theirs = fields.iter().filter(|field| *field != CA_BUNDLE && is_set_by_us(existing, field));
+            for field in theirs {
+                let since = *self.disputed.entry(field.clone()).or_insert(now);
+                if now.saturating_duration_since(since) < REPLICAS_AGREE {
+                    left.insert(field.clone());
+                }
+            }
+        }
+        self.disputed.retain(|field, _| left.contains(field));
+        left
     }
 
     /// An object without any webhook. Unlike an apply, this fails if another replica was faster, whose CA an apply

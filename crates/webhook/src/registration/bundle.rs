@@ -95,8 +95,11 @@ impl Adopted {
                 kept.push(other);
             }
         }
-        let as_it_stands =
-            dropped.is_empty() && !stands.untidy && !stands.all.is_empty() && stands.hold_all(&wants) && !wants.all.is_empty();
+        let as_it_stands = dropped.is_empty()
+            && !stands.untidy
+            && !stands.all.is_empty()
+            && stands.hold_all(&wants)
+            && !wants.all.is_empty();
         Union { text: if as_it_stands { registered.to_owned() } else { text }, foreign: kept.len(), dropped }
     }
 

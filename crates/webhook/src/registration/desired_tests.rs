@@ -1,8 +1,7 @@
 use super::*;
 
 fn settings() -> RegistrationSettings {
-    let endpoint =
-        Endpoint::Service { namespace: "flyte".to_owned(), name: "flyte-pod-webhook".to_owned(), port: 443 };
+    let endpoint = Endpoint::Service { namespace: "flyte".to_owned(), name: "flyte-pod-webhook".to_owned(), port: 443 };
     RegistrationSettings::new("flyte-pod-webhook", endpoint)
 }
 

@@ -1,22 +1,21 @@
 //! Keeping the registration, whatever happens to it or to the API server.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::apply::{Registrar, Round};
+use super::apply::{CA_BUNDLE, Registrar, Round};
 use super::bundle::{holds, shown};
 use super::desired::RegistrationSettings;
+use super::repairs::Repairs;
 use super::watching;
 use crate::kubernetes::jittered;
 
-/// The least wait between a change by others and our look at it; it doubles with every repair.
+/// The wait between a change by others and our look at it.
 const LEAST_PAUSE: Duration = Duration::from_millis(100);
-
-/// The field of the CAs.
-const CA_BUNDLE: &str = "clientConfig.caBundle";
 
 /// Where the registration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +63,6 @@ impl Pace {
     /// The wait after so many failures in a row (one or more), before the jitter.
     fn retry(&self, failures: u32) -> Duration {
         doubled(self.first_retry, failures.saturating_sub(1)).min(self.longest_retry)
-    }
-
-    /// The wait between a change by others and our look at it, after so many repairs.
-    fn pause(&self, repairs: u32) -> Duration {
-        doubled(LEAST_PAUSE, repairs).min(self.refresh)
     }
 }
 
@@ -139,7 +133,7 @@ async fn keep(keeping: Keeping, state: watch::Sender<RegistrationState>) -> Infa
         state,
         known: None,
         failures: 0,
-        repairs: Repairs::default(),
+        repairs: Repairs::new(pace.refresh),
     };
     let watching = async {
         if let Some(client) = watching {
@@ -166,40 +160,19 @@ struct Known {
     registered: Option<String>,
 }
 
-/// How often others have changed what is ours of late. Two that disagree take turns ever more slowly.
-#[derive(Debug, Default)]
-struct Repairs {
-    count: u32,
-    last: Option<Instant>,
-}
-
-impl Repairs {
-    fn note(&mut self, now: Instant, quiet: Duration) {
-        let recent = self.last.is_some_and(|last| now.saturating_duration_since(last) < quiet);
-        self.count = if recent { self.count.saturating_add(1) } else { 1 };
-        self.last = Some(now);
-    }
-
-    fn recent(&self, now: Instant, quiet: Duration) -> u32 {
-        let recent = self.last.is_some_and(|last| now.saturating_duration_since(last) < quiet);
-        if recent { self.count } else { 0 }
-    }
-}
-
 impl Keeper {
     async fn run(mut self, mut ca_bundle: watch::Receiver<Option<String>>, changed: &Notify) -> Infallible {
         loop {
             let wanted = ca_bundle.borrow_and_update().clone();
             let wait = self.look(wanted).await;
-            let disputes = self.repairs.recent(Instant::now(), self.quiet()).saturating_add(self.failures);
-            let pause = jittered(self.pace.pause(disputes));
             let by_others = async {
                 changed.notified().await;
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(jittered(LEAST_PAUSE)).await;
             };
             tokio::select! {
                 () = another_is_wanted(&mut ca_bundle) => {}
-                () = by_others => {}
+                // What failed is tried again at its own pace.
+                () = by_others, if self.failures == 0 => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -207,17 +180,21 @@ impl Keeper {
 
     /// Looks once; how long to wait for the next time.
     async fn look(&mut self, wanted: Option<String>) -> Duration {
-        match self.registrar.round(wanted.as_deref()).await {
+        let settled = self.known.as_ref().is_some_and(|known| known.wanted == wanted);
+        // What the source wants anew waits for nothing.
+        let held = if settled { self.repairs.held(Instant::now()) } else { BTreeSet::new() };
+        match self.registrar.round(wanted.as_deref(), &held).await {
             Ok(round) => {
                 self.failures = 0;
-                self.tell(&round, &wanted);
+                self.tell(&round, settled);
                 if round.fields.iter().any(|field| field == CA_BUNDLE) {
                     tokio::time::sleep(self.pace.settling).await;
                 }
                 let ca_bundle = round.ca_bundle.as_deref().map(|stands| shown(stands, wanted.as_deref()));
                 self.publish(RegistrationState::Registered { ca_bundle });
                 self.known = Some(Known { wanted, registered: round.ca_bundle });
-                jittered(self.pace.refresh)
+                let refresh = jittered(self.pace.refresh);
+                self.repairs.wait(&held, Instant::now()).map_or(refresh, |wait| wait.min(refresh))
             }
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
@@ -233,9 +210,9 @@ impl Keeper {
         }
     }
 
-    fn tell(&mut self, round: &Round, wanted: &Option<String>) {
+    /// `settled`: the same was wanted before and stood there.
+    fn tell(&mut self, round: &Round, settled: bool) {
         let Round { fields, retired, foreign, .. } = round;
-        let settled = self.known.as_ref().is_some_and(|known| known.wanted == *wanted);
         if self.known.is_none() {
             tracing::info!(configuration = %self.name, ?fields, "registered with the API server");
         }
@@ -255,18 +232,13 @@ impl Keeper {
         let is_drift = |field: &&String| *retired == 0 || *field != CA_BUNDLE;
         let drifted: Vec<String> = fields.iter().filter(is_drift).cloned().collect();
         if settled && !drifted.is_empty() {
-            self.repairs.note(Instant::now(), self.quiet());
+            self.repairs.note(&drifted, Instant::now());
             self.observer.drifted(&drifted);
             tracing::warn!(
                 configuration = %self.name, fields = ?drifted,
                 "somebody else changed the registration; it is as configured again"
             );
         }
-    }
-
-    /// After so long without a repair, changes by others are seen at once again.
-    fn quiet(&self) -> Duration {
-        self.pace.refresh.saturating_mul(2)
     }
 
     fn publish(&self, new: RegistrationState) {

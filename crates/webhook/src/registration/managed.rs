@@ -27,9 +27,8 @@ fn applied(configuration: &Value) -> Option<&Value> {
 
 /// The fields of our webhook in an entry.
 fn of_webhook(fields: &Value) -> &Value {
-    let webhooks = fields["f:webhooks"].as_object().into_iter().flatten();
-    let ours = webhooks.filter(|(key, _)| is_key_of(key, WEBHOOK_NAME)).map(|(_, fields)| fields);
-    ours.last().unwrap_or(&Value::Null)
+    let mut webhooks = fields["f:webhooks"].as_object().into_iter().flatten();
+    webhooks.find(|(key, _)| is_key_of(key, WEBHOOK_NAME)).map_or(&Value::Null, |(_, fields)| fields)
 }
 
 fn is_key_of(key: &str, name: &str) -> bool {
@@ -76,11 +75,42 @@ pub(super) fn applied_annotation(configuration: &Value, name: &str) -> bool {
     applied(configuration).is_some_and(|fields| !fields["f:metadata"]["f:annotations"][key.as_str()].is_null())
 }
 
+/// Whether a field, by the name that [`differences`](super::differences::differences) gives it, has its value from this program.
+/// A change by anybody else would have made it theirs.
+pub(super) fn is_set_by_us(configuration: &Value, field: &str) -> bool {
+    entries(configuration).filter(|entry| entry.manager == FIELD_MANAGER).any(|entry| {
+        let (at, name) = match field.strip_prefix("metadata.annotations") {
+            Some(name) => (&entry.fields["f:metadata"]["f:annotations"], name),
+            None => (of_webhook(entry.fields), field),
+        };
+        let (members, item) = match name.split_once('[') {
+            Some((members, item)) => (members, item.strip_suffix(']')),
+            None => (name, None),
+        };
+        let at =
+            members.split('.').filter(|name| !name.is_empty()).fold(at, |at, name| &at[format!("f:{name}").as_str()]);
+        match (item, at.as_object()) {
+            (None, fields) => fields.is_some(),
+            (Some(item), Some(fields)) => {
+                fields.contains_key(&format!("f:{item}")) || fields.keys().any(|key| is_key_of(key, item))
+            }
+            (Some(_), None) => false,
+        }
+    })
+}
+
 /// What an apply of ours has set and `desired` has no more. Another apply gives it up.
 pub(super) fn abandoned(configuration: &Value, desired: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     if let Some(fields) = applied(configuration).and_then(Value::as_object) {
         walk(fields, desired, "", &mut paths);
+    }
+    // By the names of the documentation.
+    let webhook = format!("webhooks[{WEBHOOK_NAME}].");
+    for path in &mut paths {
+        if let Some(field) = path.strip_prefix(&webhook) {
+            *path = field.to_owned();
+        }
     }
     paths
 }
@@ -88,9 +118,14 @@ pub(super) fn abandoned(configuration: &Value, desired: &Value) -> Vec<String> {
 fn walk(fields: &Map<String, Value>, desired: &Value, path: &str, abandoned: &mut Vec<String>) {
     for (key, below) in fields {
         let (wanted, path) = if let Some(name) = key.strip_prefix("f:") {
-            (desired.get(name), [path, name].join(if path.is_empty() { "" } else { "." }))
+            let path = match path {
+                "" => name.to_owned(),
+                "metadata.annotations" => format!("{path}[{name}]"),
+                _ => format!("{path}.{name}"),
+            };
+            (desired.get(name), path)
         } else if let Some(item) = key.strip_prefix("k:") {
-            (item_of(desired, item), format!("{path}[{item}]"))
+            (item_of(desired, item), format!("{path}[{}]", name_in(item)))
         } else {
             // `.` is the field itself; lists of plain values are not ours.
             continue;
@@ -101,6 +136,12 @@ fn walk(fields: &Map<String, Value>, desired: &Value, path: &str, abandoned: &mu
             (Some(_), None) => {}
         }
     }
+}
+
+/// The lists that are ours are merged by name.
+fn name_in(key: &str) -> String {
+    let key: Value = serde_json::from_str(key).unwrap_or_default();
+    key["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The item of a list that has all members of the key.
@@ -172,17 +213,38 @@ mod tests {
                 "matchConditions": [{"name": "b"}],
             }],
         });
-        let webhook = format!("webhooks[{}]", KEY.strip_prefix("k:").unwrap());
         let mut found = abandoned(&configuration, &desired);
         found.sort();
         assert_eq!(
             found,
-            [
-                "metadata.annotations".to_owned(),
-                format!("{webhook}.clientConfig.caBundle"),
-                format!("{webhook}.matchConditions[{{\"name\":\"a\"}}]"),
-                format!("{webhook}.namespaceSelector"),
-            ]
+            ["clientConfig.caBundle", "matchConditions[a]", "metadata.annotations", "namespaceSelector",]
         );
+    }
+
+    #[test]
+    fn a_field_is_set_by_us_if_nobody_else_has_set_it_since() {
+        let owned = json!({
+            "f:failurePolicy": {}, "f:clientConfig": {"f:url": {}},
+            "f:matchConditions": {".": {}, "k:{\"name\":\"a\"}": {"f:name": {}}},
+        });
+        let mut configuration = managed(&[(FIELD_MANAGER, "Apply", owned.clone()), ("kubectl", "Update", bundle())]);
+        configuration["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] =
+            json!({"f:annotations": {"f:example.com/note": {}}});
+        for (field, ours) in [
+            ("failurePolicy", true),
+            ("clientConfig.url", true),
+            ("matchConditions[a]", true),
+            ("metadata.annotations[example.com/note]", true),
+            ("matchConditions[b]", false),
+            ("clientConfig.caBundle", false),
+            ("clientConfig.service", false),
+            ("timeoutSeconds", false),
+            ("metadata.annotations[other]", false),
+            ("metadata.ownerReferences", false),
+        ] {
+            assert_eq!(is_set_by_us(&configuration, field), ours, "{field}");
+        }
+        let theirs = managed(&[("kubectl", "Update", owned)]);
+        assert!(!is_set_by_us(&theirs, "failurePolicy"));
     }
 }

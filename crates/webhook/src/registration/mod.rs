@@ -13,6 +13,7 @@ mod keep;
 mod managed;
 mod order;
 mod plan;
+mod repairs;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests_support;

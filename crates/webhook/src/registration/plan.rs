@@ -1,12 +1,14 @@
 //! What has to be written, from what stands: data in, data out.
 
+use std::collections::BTreeSet;
+
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
 use super::bundle::{Adopted, Moment, Union};
 use super::desired::{INJECT_CA_FROM, RegistrationSettings, WEBHOOK_NAME, desired};
 use super::differences::{differences, our_webhook};
-use super::managed::{abandoned, bundle_is_ours_alone};
+use super::managed::{abandoned, bundle_is_ours_alone, is_set_by_us};
 
 /// Kinds whose objects live in a namespace and end with a rollout. Flyte copies the owners of its own pod; nothing of the
 /// cluster can be owned by them (Kubernetes: owners and dependents).
@@ -23,6 +25,50 @@ pub(super) struct Plan {
     pub(super) fields: Vec<String>,
     /// The bundle in the document, if it was made of ours and others'.
     pub(super) union: Option<Union>,
+    no_bundle: bool,
+}
+
+impl Plan {
+    /// Leaves these fields as they stand, whatever else is written.
+    pub(super) fn leave(&mut self, existing: &Value, fields: &BTreeSet<String>) {
+        if fields.is_empty() {
+            return;
+        }
+        let (theirs, ours) = (our_webhook(existing).unwrap_or(&Value::Null), &mut self.document["webhooks"][0]);
+        for field in fields {
+            let member = field.split(['.', '[']).next().unwrap_or(field);
+            match member {
+                "metadata" => {}
+                // Together, because Kubernetes takes either the one or the other.
+                "clientConfig" => {
+                    for name in ["url", "service"] {
+                        stand(&mut ours["clientConfig"], name, &theirs["clientConfig"][name]);
+                    }
+                }
+                "matchConditions" => ours[member] = conditions_of_ours(existing, &theirs[member]),
+                _ => stand(ours, member, &theirs[member]),
+            }
+        }
+        self.removal = removal(existing, &self.document, self.no_bundle);
+        self.fields.retain(|field| !fields.contains(field));
+    }
+}
+
+fn stand(members: &mut Value, name: &str, standing: &Value) {
+    match members.as_object_mut() {
+        Some(members) if standing.is_null() => drop(members.remove(name)),
+        Some(members) => drop(members.insert(name.to_owned(), standing.clone())),
+        None => {}
+    }
+}
+
+fn conditions_of_ours(existing: &Value, conditions: &Value) -> Value {
+    let conditions = conditions.as_array().into_iter().flatten();
+    let name = |condition: &Value| condition["name"].as_str().unwrap_or_default().to_owned();
+    conditions
+        .filter(|condition| is_set_by_us(existing, &format!("matchConditions[{}]", name(condition))))
+        .cloned()
+        .collect()
 }
 
 /// Whose the bundle is.
@@ -49,12 +95,15 @@ pub(super) fn plan(
         CaBundle::None => None,
     };
     let document = desired(settings, text, inject);
-    let removal = removal(existing, &document, matches!(bundle, CaBundle::None));
+    let no_bundle = matches!(bundle, CaBundle::None);
+    let removal = removal(existing, &document, no_bundle);
     let mut fields = differences(existing, &document);
     fields.extend(abandoned(existing, &document));
     fields.extend(removal.iter().flat_map(removed));
+    fields.sort();
+    fields.dedup();
     let union = if let CaBundle::Ours(union) = bundle { Some(union) } else { None };
-    Plan { document, removal, fields, union }
+    Plan { document, removal, fields, union, no_bundle }
 }
 
 /// The bundle, and whether cert-manager is asked for its own.
@@ -84,9 +133,7 @@ fn ca_bundle(
             (CaBundle::Ours(union), inject)
         }
         // Not known here, so it is for cert-manager alone to say.
-        (None, registered) => {
-            (CaBundle::CertManagers(registered.filter(|_| bundle_is_ours_alone(existing))), true)
-        }
+        (None, registered) => (CaBundle::CertManagers(registered.filter(|_| bundle_is_ours_alone(existing))), true),
     }
 }
 
@@ -141,7 +188,9 @@ fn client_config_removal(existing: &Value, desired: &Value, no_bundle: bool) -> 
 
 fn passing_owners(existing: &Value) -> impl Iterator<Item = &Value> {
     let owners = existing["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    owners.filter(|owner| owner["kind"].as_str().is_some_and(|kind| PASSING_OWNERS.contains(&kind))).map(|owner| &owner["uid"])
+    owners
+        .filter(|owner| owner["kind"].as_str().is_some_and(|kind| PASSING_OWNERS.contains(&kind)))
+        .map(|owner| &owner["uid"])
 }
 
 /// The names of what a removal takes away.

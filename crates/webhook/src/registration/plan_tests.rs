@@ -8,8 +8,7 @@ use super::*;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn settings() -> RegistrationSettings {
-    let endpoint =
-        Endpoint::Service { namespace: "flyte".to_owned(), name: "flyte-pod-webhook".to_owned(), port: 443 };
+    let endpoint = Endpoint::Service { namespace: "flyte".to_owned(), name: "flyte-pod-webhook".to_owned(), port: 443 };
     RegistrationSettings::new("flyte-pod-webhook", endpoint)
 }
 
@@ -185,4 +184,29 @@ fn back_from_cert_manager_our_ca_comes_in_and_the_annotation_goes_at_once() {
     assert!(!asks(&plan));
     assert_eq!(bundle_of(&plan), Some(format!("{a}{b}")));
     assert_eq!(plan.fields, ["clientConfig.caBundle", "metadata.annotations"]);
+}
+
+#[test]
+fn what_is_left_to_another_replica_stays_though_our_ca_is_written() {
+    let [a, b] = ["a", "b"].map(ca);
+    let newer = RegistrationSettings {
+        timeout: Duration::from_secs(7),
+        namespace_selector: Some(json!({"matchLabels": {"x": "y"}})),
+        ..url()
+    };
+    let there = standing(&newer, Some(&b), false);
+    let mut plan = planned(&there, &settings(), Some(&a));
+    assert_eq!(
+        plan.fields,
+        ["clientConfig.caBundle", "clientConfig.service", "clientConfig.url", "timeoutSeconds"],
+        "the selector is nobody's in this test"
+    );
+    let left = ["clientConfig.service", "clientConfig.url", "timeoutSeconds", "namespaceSelector"].map(str::to_owned);
+    plan.leave(&there, &BTreeSet::from(left));
+    assert_eq!(plan.fields, ["clientConfig.caBundle"]);
+    assert_eq!(plan.removal, None);
+    let mut expected = there["webhooks"][0].clone();
+    expected["clientConfig"]["caBundle"] = BASE64.encode(format!("{a}{b}").as_bytes()).into();
+    expected["matchConditions"] = plan.document["webhooks"][0]["matchConditions"].clone();
+    assert_eq!(plan.document["webhooks"][0], expected);
 }

@@ -95,7 +95,11 @@ async fn once(
 /// The names of the webhooks that are not ours.
 fn others(existing: &Value) -> Vec<String> {
     let webhooks = existing["webhooks"].as_array().into_iter().flatten();
-    webhooks.filter_map(|webhook| webhook["name"].as_str()).filter(|name| *name != WEBHOOK_NAME).map(str::to_owned).collect()
+    webhooks
+        .filter_map(|webhook| webhook["name"].as_str())
+        .filter(|name| *name != WEBHOOK_NAME)
+        .map(str::to_owned)
+        .collect()
 }
 
 async fn delete(

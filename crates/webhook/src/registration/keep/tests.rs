@@ -23,14 +23,7 @@ fn settings() -> RegistrationSettings {
 }
 
 fn keeping(server: &FakeApiServer, ca_bundle: watch::Receiver<Option<String>>, pace: Pace) -> Keeping {
-    Keeping {
-        client: server.client(),
-        watching: None,
-        settings: settings(),
-        ca_bundle,
-        pace,
-        observer: Arc::new(()),
-    }
+    Keeping { client: server.client(), watching: None, settings: settings(), ca_bundle, pace, observer: Arc::new(()) }
 }
 
 async fn reaches(state: &mut watch::Receiver<RegistrationState>, wanted: impl Fn(&RegistrationState) -> bool) {
@@ -84,9 +77,10 @@ async fn a_new_ca_is_applied_at_once_and_one_that_is_wanted_no_more_goes() {
     for (wants, stands) in [(format!("{new}\n{old}"), format!("{new}{old}")), (new.clone(), new)] {
         wanted.send_replace(Some(wants.clone()));
         until(|| bundle_of(&server) == stands).await;
-        reaches(&mut state, |state| {
-            matches!(state, RegistrationState::Registered { ca_bundle: Some(text) } if text.contains(&wants))
-        })
+        reaches(
+            &mut state,
+            |state| matches!(state, RegistrationState::Registered { ca_bundle: Some(text) } if text.contains(&wants)),
+        )
         .await;
     }
     task.abort();
@@ -128,8 +122,7 @@ async fn what_somebody_else_changes_is_put_back_and_told_and_what_we_change_is_n
     let (_wanted, ca_bundle) = watch::channel(Some(ca("a")));
     let pace = Pace { refresh: Duration::from_millis(5), ..FAST };
     let observer: Arc<dyn RegistrationObserver> = Arc::clone(&told) as _;
-    let Registration { mut state, work } =
-        keep_registered(Keeping { observer, ..keeping(&server, ca_bundle, pace) });
+    let Registration { mut state, work } = keep_registered(Keeping { observer, ..keeping(&server, ca_bundle, pace) });
     let task = tokio::spawn(work);
     registered(&mut state).await;
     let mut changed: Value = server.cluster().get(RESOURCE, NAME).unwrap().clone();
@@ -141,23 +134,6 @@ async fn what_somebody_else_changes_is_put_back_and_told_and_what_we_change_is_n
     assert!(told[0].starts_with("wrote "), "{told:?}");
     assert_eq!(told[1..], ["wrote 1", "drifted failurePolicy"]);
     task.abort();
-}
-
-#[test]
-fn two_that_disagree_take_turns_ever_more_slowly_until_it_has_been_quiet() {
-    let (start, quiet) = (Instant::now(), Duration::from_secs(600));
-    let mut repairs = Repairs::default();
-    assert_eq!(repairs.recent(start, quiet), 0);
-    for count in 1..5 {
-        repairs.note(start, quiet);
-        assert_eq!(repairs.recent(start, quiet), count);
-    }
-    assert_eq!(repairs.recent(start + quiet, quiet), 0);
-    repairs.note(start + quiet, quiet);
-    assert_eq!(repairs.recent(start + quiet, quiet), 1);
-    let pace = Pace::default();
-    let millis = |repairs| pace.pause(repairs).as_millis();
-    assert_eq!([0, 1, 2, 12, 40, u32::MAX].map(millis), [100, 200, 400, 300_000, 300_000, 300_000]);
 }
 
 #[tokio::test]
