@@ -75,6 +75,10 @@ pub(super) fn applied_annotation(configuration: &Value, name: &str) -> bool {
     applied(configuration).is_some_and(|fields| !fields["f:metadata"]["f:annotations"][key.as_str()].is_null())
 }
 
+/// Fields that are owned in parts: the reference to a Service, and a match condition beside its name.
+const SERVICE: (&str, [&str; 4]) = ("clientConfig.service", ["f:name", "f:namespace", "f:path", "f:port"]);
+const EXPRESSION: &str = "f:expression";
+
 /// Whether a field, by the name that [`differences`](super::differences::differences) gives it, has its value from this program.
 /// A change by anybody else would have made it theirs.
 pub(super) fn is_set_by_us(configuration: &Value, field: &str) -> bool {
@@ -90,11 +94,11 @@ pub(super) fn is_set_by_us(configuration: &Value, field: &str) -> bool {
         let at =
             members.split('.').filter(|name| !name.is_empty()).fold(at, |at, name| &at[format!("f:{name}").as_str()]);
         match (item, at.as_object()) {
-            (None, fields) => fields.is_some(),
-            (Some(item), Some(fields)) => {
-                fields.contains_key(&format!("f:{item}")) || fields.keys().any(|key| is_key_of(key, item))
-            }
-            (Some(_), None) => false,
+            (None, Some(fields)) => members != SERVICE.0 || SERVICE.1.iter().all(|name| fields.contains_key(*name)),
+            (Some(item), Some(fields)) => fields.iter().any(|(key, below)| {
+                key.strip_prefix("f:") == Some(item) || is_key_of(key, item) && !below[EXPRESSION].is_null()
+            }),
+            (_, None) => false,
         }
     })
 }
@@ -225,7 +229,9 @@ mod tests {
     fn a_field_is_set_by_us_if_nobody_else_has_set_it_since() {
         let owned = json!({
             "f:failurePolicy": {}, "f:clientConfig": {"f:url": {}},
-            "f:matchConditions": {".": {}, "k:{\"name\":\"a\"}": {"f:name": {}}},
+            "f:matchConditions": {
+                ".": {}, "k:{\"name\":\"a\"}": {"f:name": {}, "f:expression": {}}, "k:{\"name\":\"b\"}": {"f:name": {}},
+            },
         });
         let mut configuration = managed(&[(FIELD_MANAGER, "Apply", owned.clone()), ("kubectl", "Update", bundle())]);
         configuration["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"] =
@@ -243,6 +249,12 @@ mod tests {
             ("metadata.ownerReferences", false),
         ] {
             assert_eq!(is_set_by_us(&configuration, field), ours, "{field}");
+        }
+        for (port, ours) in [("f:port", true), ("f:other", false)] {
+            let service = json!({"f:name": {}, "f:namespace": {}, "f:path": {}, port: {}});
+            let fields = json!({"f:clientConfig": {"f:service": service}});
+            let configuration = managed(&[(FIELD_MANAGER, "Apply", fields)]);
+            assert_eq!(is_set_by_us(&configuration, "clientConfig.service"), ours, "{port}");
         }
         let theirs = managed(&[("kubectl", "Update", owned)]);
         assert!(!is_set_by_us(&theirs, "failurePolicy"));
