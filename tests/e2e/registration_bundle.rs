@@ -21,12 +21,11 @@ fn pod() -> Value {
 
 /// A replica of the webhook that is called like the namespace, with a certificate of a CA of its own.
 async fn replica(namespace: &Namespace, url: &str, extra: Value) -> Webhook {
-    let mut setup = Setup::default();
-    setup.webhook = json!({
+    let mut setup = Setup::with(json!({
         "secretManagerTypes": ["K8s"],
         "url": url,
         "registration": {"adoptedCaRetention": format!("{}s", RETENTION.as_secs()), "refresh": "1s"},
-    });
+    }));
     for (name, value) in extra.as_object().unwrap() {
         setup.webhook[name] = value.clone();
     }

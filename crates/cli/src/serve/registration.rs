@@ -20,7 +20,8 @@ use super::ending::Ending;
 /// How often is looked whether the served certificate and the registration have come together.
 const TRUST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Registers the webhook and keeps it registered, unless that is somebody else's task.
+/// Registers the webhook and keeps it registered, unless that is somebody else's task. Returns where the registration stands,
+/// which then never changes.
 ///
 /// The webhook is not ready until the API server trusts the certificate of `served`. After that no fault of the API server or of
 /// the bundle makes it unready: it would be the same for all replicas at once.
@@ -31,10 +32,10 @@ pub(super) async fn register(
     served: Arc<CertificateResolver>,
     readiness: &Readiness,
     end: Ending,
-) -> Result<Option<watch::Receiver<RegistrationState>>> {
+) -> Result<watch::Receiver<RegistrationState>> {
     let Some(endpoint) = endpoint.filter(|_| webhook.register) else {
         follow(webhook, served, readiness).await;
-        return Ok(None);
+        return Ok(watch::channel(RegistrationState::Pending { last_error: None }).1);
     };
     let keeping = Keeping {
         client: client().await?,
@@ -54,7 +55,7 @@ pub(super) async fn register(
     });
     readiness.unmet(REGISTRATION, "not registered with the API server yet");
     tokio::spawn(gate(state.clone(), served, readiness.clone()));
-    Ok(Some(state))
+    Ok(state)
 }
 
 fn settings(webhook: &WebhookSettings, endpoint: Endpoint) -> RegistrationSettings {
@@ -108,9 +109,8 @@ async fn gate(mut state: watch::Receiver<RegistrationState>, served: Arc<Certifi
         }
         telling.tell(fault);
         // The certificate may change as well as the registration.
-        match tokio::time::timeout(TRUST_INTERVAL, state.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(_)) = tokio::time::timeout(TRUST_INTERVAL, state.changed()).await {
+            return;
         }
     }
 }
