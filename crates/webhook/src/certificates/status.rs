@@ -73,7 +73,8 @@ impl AuthorityStatus {
         certificates
             .filter_map(|certificate| {
                 let (_, parsed) = X509Certificate::from_der(&certificate).ok()?;
-                let not_after = Timestamp::from_second(parsed.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
+                let not_after =
+                    Timestamp::from_second(parsed.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
                 Some(Self { fingerprint: Fingerprint::of(&certificate), not_after, role })
             })
             .collect()

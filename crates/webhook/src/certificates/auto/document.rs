@@ -43,7 +43,11 @@ pub(super) fn read(secret: &Secret) -> Result<Vec<Authority>, String> {
     let data = secret.data.as_ref().unwrap_or(&empty);
     let Some(ByteString(list)) = data.get(LIST) else {
         let keys: Vec<&str> = data.keys().map(String::as_str).collect();
-        return if keys.is_empty() { Ok(Vec::new()) } else { Err(format!("it holds {} and no {LIST}", keys.join(", "))) };
+        return if keys.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err(format!("it holds {} and no {LIST}", keys.join(", ")))
+        };
     };
     let listed: Vec<Listed> =
         serde_json::from_slice(list).map_err(|_| format!("{LIST} is no list of CAs with their times"))?;

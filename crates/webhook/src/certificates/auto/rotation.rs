@@ -84,11 +84,7 @@ impl Rotation {
         Self::open_by(client, settings, Arc::new(SystemTime::now)).await
     }
 
-    pub(super) async fn open_by(
-        client: kube::Client,
-        settings: AutoSettings,
-        clock: Clock,
-    ) -> Result<Self, AutoError> {
+    pub(super) async fn open_by(client: kube::Client, settings: AutoSettings, clock: Clock) -> Result<Self, AutoError> {
         let AutoSettings { namespace, secret_name: name, names, lifetimes } = settings;
         let mut shared = Shared::new(client, namespace, name);
         let known = first(&mut shared, &lifetimes, &clock).await?;

@@ -206,14 +206,19 @@ impl World {
 
     /// Every API server trusts every replica that is in service, whatever bundle it has learnt of and whatever its clock says.
     fn check(&self) {
-        let (least, most) = self.replicas.iter().fold((i64::MAX, i64::MIN), |(least, most), replica| {
-            (least.min(replica.skew), most.max(replica.skew))
-        });
+        let (least, most) = self
+            .replicas
+            .iter()
+            .fold((i64::MAX, i64::MIN), |(least, most), replica| (least.min(replica.skew), most.max(replica.skew)));
         for (index, replica) in self.replicas.iter().enumerate().filter(|(_, replica)| replica.ready) {
             let (signer, from, to) = replica.leaf.unwrap();
             for skew in [least, most] {
                 let now = self.now(skew);
-                assert!(from <= now && now < to, "{}: the leaf of {index} is valid {from} to {to}, it is {now}", self.tick);
+                assert!(
+                    from <= now && now < to,
+                    "{}: the leaf of {index} is valid {from} to {to}, it is {now}",
+                    self.tick
+                );
             }
             // A bundle that was replaced in the same tick was never seen; before the first one nobody calls.
             let recent = self.registered.iter().rev().take(LATE).filter(|bundle| !bundle.is_empty());

@@ -29,7 +29,9 @@ pub enum AutoError {
         reason: String,
     },
     /// Others kept changing the Secret.
-    #[error("others change the Secret {name} in namespace {namespace} all the time; is it shared with another installation?")]
+    #[error(
+        "others change the Secret {name} in namespace {namespace} all the time; is it shared with another installation?"
+    )]
     Contended {
         /// Its namespace.
         namespace: String,
@@ -43,7 +45,9 @@ pub enum AutoError {
     #[error("the new serving certificate cannot be served: {}", sentences(.0))]
     Bad(Vec<Problem>),
     /// All CAs have expired and there is no new one yet.
-    #[error("every CA in the Secret {name} in namespace {namespace} has expired, and no new one could be written there")]
+    #[error(
+        "every CA in the Secret {name} in namespace {namespace} has expired, and no new one could be written there"
+    )]
     Expired {
         /// Its namespace.
         namespace: String,

@@ -129,12 +129,7 @@ impl Plan {
 
 /// Decides from what is known of the CAs and from the time. `standing` are those that this replica has seen in the registered
 /// bundle for long enough.
-pub(super) fn decide(
-    known: &[Life],
-    standing: &BTreeSet<Fingerprint>,
-    now: Timestamp,
-    lifetimes: &Lifetimes,
-) -> Plan {
+pub(super) fn decide(known: &[Life], standing: &BTreeSet<Fingerprint>, now: Timestamp, lifetimes: &Lifetimes) -> Plan {
     let mut lives: Vec<Life> = known.iter().filter(|life| !life.is_over(now, lifetimes)).cloned().collect();
     lives.sort_by_key(|life| (life.created, life.id));
     let bundle = lives.iter().rev().map(|life| life.id).collect();

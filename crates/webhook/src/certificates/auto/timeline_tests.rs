@@ -119,7 +119,13 @@ fn roles_follow_from_the_signer() {
 #[test]
 fn times_of_any_kind_do_no_harm() {
     for time in [Timestamp::MIN, Timestamp::MAX] {
-        let odd = Life { created: time, announced: Some(time), retired: Some(time), not_after: time, ..life(1, 0, None, None) };
+        let odd = Life {
+            created: time,
+            announced: Some(time),
+            retired: Some(time),
+            not_after: time,
+            ..life(1, 0, None, None)
+        };
         let plan = decide(&[odd, life(2, 0, None, None)], &BTreeSet::new(), at(1), &L);
         assert!(plan.signer.is_some());
     }
