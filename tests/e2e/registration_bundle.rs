@@ -142,7 +142,7 @@ async fn to_cert_manager_and_back_no_pod_is_refused() {
     let load = Load::begin(&namespace, &pod());
 
     let certificate = format!("{}/webhook", namespace.name);
-    let setting = json!({"certificates": {"certManagerCertificate": certificate}});
+    let setting = json!({"certificates": {"mode": "cert-manager", "certManagerCertificate": certificate}});
     let with = replica(&namespace, &url, setting).await;
     // As cert-manager writes it, not as we do.
     let ca = format!("\n{}", with.ca());

@@ -63,6 +63,8 @@ pub struct WebhookSettings {
     pub service_name: String,
     /// `secretName`: the Secret of the certificates.
     pub secret_name: String,
+    /// `certificates`: who makes the serving certificate, and how long things last.
+    pub certificates: CertificateSettings,
     /// `servicePort`: the port of the Service.
     pub service_port: u16,
     /// `url`: registered instead of the Service where set; starts with `https://`.
@@ -75,9 +77,6 @@ pub struct WebhookSettings {
     pub namespace_selector: Option<serde_json::Value>,
     /// `registration`: how the MutatingWebhookConfiguration is kept, and what it says.
     pub registration: RegistrationSettings,
-    /// `certificates.certManagerCertificate`: whose CA cert-manager puts into the bundle, `namespace/name`; `None`: the bundle
-    /// is ours.
-    pub cert_manager_certificate: Option<String>,
     /// `metricsPort`: plain HTTP, `/healthz`, `/readyz` and `/metrics`.
     pub metrics_port: u16,
     /// `metrics-prefix`: in front of the names of metrics.
@@ -121,6 +120,40 @@ pub enum ReinvocationPolicy {
     IfNeeded,
     /// No.
     Never,
+}
+
+/// `webhook.certificates`: who makes the serving certificate, and how long things last where that is us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// `mode`; `None`: by what is found at start-up.
+    pub mode: Option<CertificateMode>,
+    /// `caSecretName`: the Secret of the CAs.
+    pub ca_secret_name: String,
+    /// `caSecretNamespace`: its namespace; that of the webhook's own pod (`POD_NAMESPACE`) where none is given, `None` if that is not known.
+    pub ca_secret_namespace: Option<String>,
+    /// `caLifetime`: a second to ten years.
+    pub ca_lifetime: Duration,
+    /// `leafLifetime`: a second to ten years.
+    pub leaf_lifetime: Duration,
+    /// `caOverlap`: a second to thirty days.
+    pub ca_overlap: Duration,
+    /// `clockSkew`: up to a day.
+    pub clock_skew: Duration,
+    /// `certManagerCertificate`: whose CA cert-manager puts into the bundle, `namespace/name`; only in mode `cert-manager`,
+    /// and always there unless the registration is somebody else's.
+    pub cert_manager_certificate: Option<String>,
+}
+
+/// Who makes the serving certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateMode {
+    /// Whoever writes the files in `certDir`.
+    Files,
+    /// Every replica for itself.
+    Auto,
+    /// cert-manager, which writes the files and the `caBundle`.
+    CertManager,
 }
 
 /// `webhook.invalidation`: who may have cached values dropped, and how often.

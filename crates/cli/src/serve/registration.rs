@@ -82,7 +82,7 @@ fn settings(webhook: &WebhookSettings, endpoint: Endpoint) -> RegistrationSettin
             .map(|(name, expression)| MatchCondition { name: name.clone(), expression: expression.clone() })
             .collect(),
         own_namespace: webhook.pod_namespace.clone(),
-        cert_manager_certificate: webhook.cert_manager_certificate.clone(),
+        cert_manager_certificate: webhook.certificates.cert_manager_certificate.clone(),
         adopted_ca_retention: *adopted_ca_retention,
         ..RegistrationSettings::new(&webhook.service_name, endpoint)
     }
