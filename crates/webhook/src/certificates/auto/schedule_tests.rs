@@ -96,18 +96,24 @@ impl World {
                     *until = self.tick + ticks;
                 }
             }
+            // With the Secret and the last replica that knows it gone at once, a new CA is all that is left.
+            Event::Restart { .. } if self.secret.is_none() => {}
             Event::Restart { replica } => {
                 let skew = self.replicas[replica].skew;
                 self.replicas[replica] = Replica { skew, ..Replica::default() };
             }
-            // As long as somebody remembers it.
-            Event::Delete if self.replicas.iter().any(|replica| replica.ready && replica.cut_off_until < self.tick) => {
-                self.secret = None;
-            }
+            // What only one replica has read yet would be lost if that one cannot write it back.
+            Event::Delete if self.is_known_to_all() => self.secret = None,
             Event::Delete => {}
             Event::LoseWrite { stored } => self.lose = Some(stored),
             Event::Lead { replica } => self.replicas[replica].leads ^= true,
         }
+    }
+
+    fn is_known_to_all(&self) -> bool {
+        let stored = self.secret.as_deref().unwrap_or_default();
+        let mut ready = self.replicas.iter().filter(|replica| replica.ready).peekable();
+        ready.peek().is_some() && ready.all(|replica| stored.iter().all(|life| replica.known.contains(life)))
     }
 
     fn now(&self, skew: i64) -> Timestamp {
@@ -233,8 +239,12 @@ impl World {
                 if until.saturating_add(LATE) <= self.tick {
                     break;
                 }
-                assert!(bundle.contains(&signer), "{}: {signer} of replica {index} is not in {bundle:?}", self.tick);
-                until = *since;
+                if bundle.contains(&signer) {
+                    until = *since;
+                    continue;
+                }
+                let [name, bundled] = [vec![signer], bundle.iter().copied().collect()].map(numbers);
+                panic!("{}: {name:?} of replica {index} is not in {bundled:?}", self.tick);
             }
         }
     }
@@ -250,6 +260,11 @@ impl Replica {
             self.leaf = Some((signer, now - L.skew, end.min(now + L.leaf)));
         }
     }
+}
+
+/// The numbers that stand for fingerprints.
+fn numbers(fingerprints: Vec<Fingerprint>) -> Vec<u8> {
+    fingerprints.into_iter().map(|fingerprint| fingerprint.0[0]).collect()
 }
 
 proptest! {
