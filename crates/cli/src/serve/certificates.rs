@@ -24,7 +24,7 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
 /// Where the certificate comes from.
 pub(super) enum Certificates {
     /// From files in `webhook.certDir`.
-    Files(Reloader),
+    Files(Box<Reloader>),
     /// From CAs in a Secret that all replicas share.
     Auto(Box<Rotation>),
 }
@@ -40,10 +40,10 @@ impl Certificates {
         tracing::info!(?mode, "certificates");
         match mode {
             CertificateMode::Auto => Ok(Self::Auto(Box::new(rotation(webhook, endpoint).await?))),
-            CertificateMode::Files => Ok(Self::Files(files(config, endpoint).await?)),
+            CertificateMode::Files => Ok(Self::Files(Box::new(files(config, endpoint).await?))),
             CertificateMode::CertManager => {
                 let reloader = files(config, endpoint).await?;
-                Ok(Self::Files(reloader.in_mode(certificates::CertificateMode::CertManager)))
+                Ok(Self::Files(Box::new(reloader.in_mode(certificates::CertificateMode::CertManager))))
             }
         }
     }

@@ -7,6 +7,8 @@
 
 mod authority;
 mod document;
+mod known;
+mod leaf;
 mod rotation;
 mod shared;
 mod timeline;

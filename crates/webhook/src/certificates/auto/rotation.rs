@@ -6,18 +6,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::inspect::{Inspected, inspect};
-use super::super::key_pair::KeyPairPem;
 use super::super::names::CertificateNames;
 use super::super::resolver::CertificateResolver;
-use super::super::status::{AuthorityStatus, CertificateMode, CertificateStatus, Fingerprint};
+use super::super::status::{CertificateStatus, Fingerprint};
 use super::authority::{Authority, timestamp};
+use super::known::{bundle, lives, same, signer, status, tell_changes, with_lives};
+use super::leaf::{Leaf, issue};
 use super::shared::{AutoError, Found, Shared};
-use super::timeline::{Life, Lifetimes, Plan, decide, remembered};
+use super::timeline::{Lifetimes, Plan, decide, remembered};
 use crate::kubernetes::jittered;
 use crate::leader::Leadership;
 use crate::registration::RegistrationState;
@@ -62,14 +61,13 @@ pub struct Rotation {
     standing: BTreeMap<Fingerprint, Instant>,
     /// When a change is ours to write if nobody else has written it until then.
     ours_at: Option<Instant>,
-    write_pause_until: Option<Instant>,
+    write_failure: Option<WriteFailure>,
 }
 
-/// The serving certificate, as far as its renewal is concerned.
-struct Leaf {
-    signer: Fingerprint,
-    issued: Timestamp,
-    renew: Timestamp,
+/// Why the last write failed, and when to try again.
+struct WriteFailure {
+    until: Instant,
+    error: String,
 }
 
 impl Rotation {
@@ -107,7 +105,7 @@ impl Rotation {
             resolver: Arc::new(resolver),
             standing: BTreeMap::new(),
             ours_at: None,
-            write_pause_until: None,
+            write_failure: None,
         })
     }
 
@@ -207,14 +205,14 @@ impl Rotation {
     /// Writes what the Secret shall hold next, if that is ours to do now.
     async fn advance(&mut self, found: Found, plan: &Plan, leads: bool) -> Result<(), AutoError> {
         if !plan.new && same(&plan.next, &lives(&found.authorities)) {
-            self.ours_at = None;
+            (self.ours_at, self.write_failure) = (None, None);
             return Ok(());
         }
         let now = Instant::now();
         let patience = self.lifetimes.patience();
         let ours_at = *self.ours_at.get_or_insert_with(|| now + patience + jittered(patience));
         let is_ours = leads || plan.signer.is_none() || ours_at <= now;
-        if !is_ours || self.write_pause_until.is_some_and(|until| now < until) {
+        if !is_ours || self.write_failure.as_ref().is_some_and(|failure| now < failure.until) {
             return Ok(());
         }
         let mut next = with_lives(self.known.iter(), plan.next.clone());
@@ -225,13 +223,14 @@ impl Rotation {
             Ok(()) => {
                 tell_changes(&self.known, &next, leads);
                 self.known = next;
-                self.ours_at = None;
+                (self.ours_at, self.write_failure) = (None, None);
                 Ok(())
             }
             // The next look shows what there is now.
             Err(error) if error.is_overtaken() => Ok(()),
             Err(error) => {
-                self.write_pause_until = Some(now + jittered(WRITE_PAUSE.min(patience)));
+                let until = now + jittered(WRITE_PAUSE.min(patience));
+                self.write_failure = Some(WriteFailure { until, error: error.to_string() });
                 Err(error)
             }
         }
@@ -251,7 +250,8 @@ impl Rotation {
 
     /// Logs an error once, and puts all into the status.
     fn tell(&self, outcome: Result<(), AutoError>) {
-        let last_error = outcome.err().map(|error| error.to_string());
+        let waiting = self.write_failure.as_ref().map(|failure| failure.error.clone());
+        let last_error = outcome.err().map(|error| error.to_string()).or(waiting);
         let status = status(&self.plan(), &self.known, self.resolver.not_after(), last_error);
         let mut was = None;
         self.status.send_if_modified(|old| {
@@ -273,14 +273,6 @@ impl Rotation {
 impl fmt::Debug for Rotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rotation").field("status", &*self.status.borrow()).finish_non_exhaustive()
-    }
-}
-
-impl Leaf {
-    /// When its time has come; also if the clock was set back behind the beginning.
-    fn is_due(&self, now: Timestamp, lifetimes: &Lifetimes) -> bool {
-        let set_back = Duration::try_from(self.issued.duration_since(now)).is_ok_and(|ahead| ahead > lifetimes.skew);
-        now >= self.renew || set_back
     }
 }
 
@@ -316,74 +308,6 @@ async fn first_attempt(
     shared.write(found, &next).await?;
     tell_changes(&[], &next, true);
     Ok(next)
-}
-
-fn lives(authorities: &[Authority]) -> Vec<Life> {
-    authorities.iter().map(|authority| authority.life.clone()).collect()
-}
-
-/// The CAs of these lives, with the times of these lives.
-fn with_lives<'a>(authorities: impl Iterator<Item = &'a Authority> + Clone, lives: Vec<Life>) -> Vec<Authority> {
-    let found = |life: Life| {
-        let authority = authorities.clone().find(|authority| authority.life.id == life.id)?;
-        Some(Authority { life, ..authority.clone() })
-    };
-    lives.into_iter().filter_map(found).collect()
-}
-
-/// Whether two lists hold the same, in whatever order.
-fn same(one: &[Life], other: &[Life]) -> bool {
-    one.len() == other.len() && one.iter().all(|life| other.contains(life))
-}
-
-fn signer<'a>(known: &'a [Authority], plan: &Plan) -> Option<&'a Authority> {
-    known.iter().find(|authority| Some(authority.life.id) == plan.signer)
-}
-
-/// The bundle of a plan, in PEM.
-fn bundle(known: &[Authority], plan: &Plan) -> String {
-    let certificate = |id: &Fingerprint| known.iter().find(|authority| authority.life.id == *id);
-    plan.bundle.iter().filter_map(certificate).map(|authority| authority.certificate.as_str()).collect()
-}
-
-fn status(plan: &Plan, known: &[Authority], not_after: Timestamp, last_error: Option<String>) -> CertificateStatus {
-    let authorities = plan.bundle.iter().filter_map(|id| {
-        let authority = known.iter().find(|authority| authority.life.id == *id)?;
-        Some(AuthorityStatus { fingerprint: *id, not_after: authority.life.not_after, role: plan.role(id) })
-    });
-    CertificateStatus { mode: CertificateMode::Auto, not_after, authorities: authorities.collect(), last_error }
-}
-
-/// A serving certificate, which the API server would take.
-fn issue(
-    signer: &Authority,
-    names: &CertificateNames,
-    now: SystemTime,
-    lifetimes: &Lifetimes,
-) -> Result<(KeyPairPem, Inspected, Leaf), AutoError> {
-    let pair = signer.issue(names, now, lifetimes)?;
-    let inspected = inspect(&pair, names, now).map_err(AutoError::Bad)?;
-    let issued = timestamp(now);
-    let life = Duration::try_from(inspected.not_after.duration_since(issued)).unwrap_or_default();
-    // With 4/12 to 5/12 of the life left, so that replicas that started together do not renew together.
-    let renew = inspected.not_after - jittered(life / 6) - life / 4;
-    Ok((pair, inspected, Leaf { signer: signer.life.id, issued, renew }))
-}
-
-fn tell_changes(before: &[Authority], after: &[Authority], leads: bool) {
-    for Authority { life, .. } in after {
-        let was = before.iter().find(|authority| authority.life.id == life.id).map(|authority| &authority.life);
-        let what = match was {
-            None => "a new CA stands in the Secret",
-            Some(was) if was.announced != life.announced => "a new CA stands in the registered bundle",
-            Some(was) if was.retired != life.retired => "an old CA signs nothing any more",
-            Some(_) => continue,
-        };
-        tracing::info!(authority = %life.id, not_after = %life.not_after, leads, "{what}");
-    }
-    for Authority { life, .. } in before.iter().filter(|old| after.iter().all(|new| new.life.id != old.life.id)) {
-        tracing::info!(authority = %life.id, leads, "an old CA is gone");
-    }
 }
 
 /// Returns when the registration changes, and after `longest` at the latest.

@@ -14,10 +14,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Shorter than the defaults, so that fewer looks have to be played.
 const LIFETIMES: Lifetimes = Lifetimes {
-    authority: Duration::from_secs(12 * 3600),
-    leaf: Duration::from_secs(2 * 3600),
+    authority: Duration::from_secs(6 * 3600),
+    leaf: Duration::from_secs(3600),
     overlap: Duration::from_secs(600),
-    skew: Duration::from_secs(300),
+    skew: Duration::from_secs(120),
 };
 
 fn settings() -> AutoSettings {
@@ -108,7 +108,7 @@ async fn the_first_replica_makes_a_ca_and_the_next_one_uses_it() {
     assert_eq!(one.trusted(), [one.current()]);
     assert_eq!(server.cluster().count(&["create"], "secrets"), 1);
     let left = one.resolver.not_after().duration_since(timestamp(clock()));
-    assert_eq!(Duration::try_from(left).unwrap().as_secs().div_ceil(3600), 2);
+    assert_eq!(Duration::try_from(left).unwrap().as_secs().div_ceil(60), 60);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,14 +127,14 @@ async fn a_serving_certificate_is_renewed_with_more_than_a_third_of_its_life_lef
     let one = Replica::start(&server, &clock, true).await;
     let mut renewals = 0;
     let mut last = one.resolver.not_after();
-    for _ in 0..(7 * 30) {
+    for _ in 0..(7 * 15) {
         sleep(HOUR / 30).await;
         let left = one.resolver.not_after().duration_since(timestamp(clock()));
-        assert!(left.as_mins() >= 39, "{left:?}");
+        assert!(left.as_mins() >= 19, "{left:?}");
         renewals += usize::from(one.resolver.not_after() != last);
         last = one.resolver.not_after();
     }
-    assert!((5..=6).contains(&renewals), "{renewals} in seven hours");
+    assert!((5..=6).contains(&renewals), "{renewals} in three and a half hours");
     assert_eq!(names(&server).len(), 1);
 }
 
@@ -144,7 +144,7 @@ async fn a_ca_is_replaced_in_steps_that_each_wait_for_the_one_before() {
     let leader = Replica::start(&server, &clock, true).await;
     let follower = Replica::start(&server, &clock, false).await;
     let first = leader.current();
-    sleep(HOUR * 79 / 10).await;
+    sleep(HOUR * 39 / 10).await;
     assert_eq!(leader.trusted(), [first]);
 
     let start = Instant::now();
@@ -178,9 +178,9 @@ async fn without_a_leader_the_others_do_it_and_one_that_dies_half_way_is_followe
     let one = Replica::start(&server, &clock, false).await;
     let other = Replica::start(&server, &clock, false).await;
     let first = one.current();
-    sleep(8 * HOUR + 60 * SECOND).await;
+    sleep(4 * HOUR + 60 * SECOND).await;
     drop(one);
-    sleep(4 * HOUR).await;
+    sleep(2 * HOUR).await;
     assert_eq!(other.trusted().len(), 1);
     assert_ne!(other.trusted(), [first]);
 }
@@ -223,7 +223,7 @@ async fn a_secret_that_cannot_be_read_is_left_alone_and_said_and_what_is_served_
     let good = stored(&server).unwrap();
     let damaged = json!({"metadata": {}, "data": {"authorities.json": "cGxhbnRlZA=="}});
     server.cluster().put("secrets", NAME, damaged.clone());
-    sleep(3 * HOUR).await;
+    sleep(2 * HOUR).await;
     assert_eq!(stored(&server).unwrap()["data"], damaged["data"]);
     let error = leader.status.borrow().last_error.clone().unwrap();
     assert!(error.contains("authorities.json") && error.contains("Delete it"), "{error}");
@@ -257,7 +257,7 @@ async fn an_api_server_that_is_away_is_waited_for_at_start_up_and_does_no_harm_l
     let replica = opening.await.unwrap();
 
     server.cluster().down = true;
-    sleep(3 * HOUR).await;
+    sleep(2 * HOUR).await;
     assert!(replica.resolver.not_after() > timestamp(clock()));
     assert!(replica.status.borrow().last_error.is_some());
     let start = Instant::now();
@@ -287,7 +287,7 @@ async fn an_expired_ca_at_start_up_is_replaced_and_signs_nothing() {
     let (server, clock) = (FakeApiServer::default(), clock());
     drop(Replica::start(&server, &clock, true).await);
     let before = names(&server);
-    sleep(13 * HOUR).await;
+    sleep(7 * HOUR).await;
     let replica = Replica::start(&server, &clock, false).await;
     assert_eq!(replica.trusted().len(), 1);
     assert!(names(&server).iter().all(|name| !before.contains(name)));
