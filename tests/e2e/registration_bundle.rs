@@ -6,9 +6,9 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
+use crate::harness::admissions::Admissions;
 use crate::harness::bed::bed as test_bed;
 use crate::harness::certs::Authority;
-use crate::harness::load::Load;
 use crate::harness::relay::Relay;
 use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
 
@@ -87,7 +87,7 @@ async fn replicas_with_different_cas_run_side_by_side_and_the_last_one_is_alone_
     let mut old = running(replica(&namespace, &url, json!({})).await).await;
     relay.leads_to(&[old.port]);
     old.called(&namespace).await;
-    let load = Load::begin(&namespace, &pod());
+    let load = Admissions::begin(&namespace, &pod());
 
     let new = running(replica(&namespace, &url, json!({})).await).await;
     trusted(&namespace, &[&old, &new]).await;
@@ -139,7 +139,7 @@ async fn to_cert_manager_and_back_no_pod_is_refused() {
     let mut before = running(replica(&namespace, &url, json!({})).await).await;
     relay.leads_to(&[before.port]);
     before.called(&namespace).await;
-    let load = Load::begin(&namespace, &pod());
+    let load = Admissions::begin(&namespace, &pod());
 
     let certificate = format!("{}/webhook", namespace.name);
     let setting = json!({"certificates": {"mode": "cert-manager", "certManagerCertificate": certificate}});
@@ -202,7 +202,7 @@ async fn from_a_service_to_a_url_no_pod_is_refused() {
     namespace.api.create(&slices, &slice).await.unwrap();
     by_service = running(by_service).await;
     by_service.called(&namespace).await;
-    let load = Load::begin(&namespace, &pod());
+    let load = Admissions::begin(&namespace, &pod());
 
     let relay = Relay::listen().await;
     let url = format!("https://127.0.0.1:{}", relay.port);

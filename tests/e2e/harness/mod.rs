@@ -1,10 +1,10 @@
 //! What the tests share: the test bed, the program, a client, pods.
 
+pub(crate) mod admissions;
 pub(crate) mod api;
 pub(crate) mod bed;
 pub(crate) mod certs;
 pub(crate) mod identity;
-pub(crate) mod load;
 pub(crate) mod plain_http;
 pub(crate) mod pod;
 pub(crate) mod program;

@@ -58,7 +58,8 @@ pub(super) async fn register(
     Ok(state)
 }
 
-fn settings(webhook: &WebhookSettings, endpoint: Endpoint) -> RegistrationSettings {
+/// What is registered for a webhook at `endpoint`.
+pub(crate) fn settings(webhook: &WebhookSettings, endpoint: Endpoint) -> RegistrationSettings {
     let config::RegistrationSettings {
         failure_policy,
         reinvocation_policy,

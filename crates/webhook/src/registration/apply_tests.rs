@@ -1,4 +1,4 @@
-use super::super::desired::{FIELD_MANAGER, WEBHOOK_NAME, desired};
+use super::super::desired::{FIELD_MANAGER, WEBHOOK_NAME, document};
 use super::super::endpoint::Endpoint;
 use super::super::tests_support::ca;
 use super::*;
@@ -19,7 +19,7 @@ fn registrar(server: &FakeApiServer) -> Registrar {
 
 /// What our apply leaves, entry of `managedFields` included.
 fn standing(bundle: &str) -> Value {
-    let mut configuration = desired(&settings(), Some(bundle), false);
+    let mut configuration = document(&settings(), Some(bundle), false);
     let key = format!("k:{{\"name\":\"{WEBHOOK_NAME}\"}}");
     configuration["metadata"]["managedFields"] = json!([{
         "manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {"f:webhooks": {key: {"f:name": {}}}},
@@ -41,7 +41,7 @@ async fn an_object_without_webhooks_is_made_first_and_then_applied_to_as_it_was_
     let round = registrar(&server).round(Some(&a), &nothing()).await.unwrap();
     assert_eq!(round.ca_bundle, Some(a.clone()));
     let cluster = server.cluster();
-    let mut document = desired(&settings(), Some(&a), false);
+    let mut document = document(&settings(), Some(&a), false);
     document["metadata"]["resourceVersion"] = "1".into();
     assert_eq!(cluster.patches, [(APPLY.to_owned(), document)]);
     assert_eq!(cluster.requests[..2], [format!("get {RESOURCE}"), format!("create {RESOURCE}")]);

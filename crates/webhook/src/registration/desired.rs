@@ -135,9 +135,14 @@ fn not_kube_system() -> MatchCondition {
 }
 
 /// The fields that are ours, as an apply configuration of `admissionregistration.k8s.io/v1`. `ca_bundle` is PEM; without it
-/// the bundle is not ours. `inject` asks cert-manager for its CA.
+/// the bundle is not ours. With a Certificate in the settings, cert-manager is asked for its CA.
 #[must_use]
-pub fn desired(settings: &RegistrationSettings, ca_bundle: Option<&str>, inject: bool) -> Value {
+pub fn desired(settings: &RegistrationSettings, ca_bundle: Option<&str>) -> Value {
+    document(settings, ca_bundle, true)
+}
+
+/// As [`desired`]; without `inject` it is too early to ask cert-manager.
+pub(super) fn document(settings: &RegistrationSettings, ca_bundle: Option<&str>, inject: bool) -> Value {
     let mut client_config = settings.endpoint.client_config();
     if let Some(pem) = ca_bundle {
         client_config["caBundle"] = BASE64.encode(pem.as_bytes()).into();

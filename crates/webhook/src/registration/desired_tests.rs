@@ -8,7 +8,7 @@ fn settings() -> RegistrationSettings {
 #[test]
 fn a_service_is_registered_with_exactly_these_fields() {
     assert_eq!(
-        desired(&settings(), Some("PEM"), false),
+        document(&settings(), Some("PEM"), false),
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
@@ -42,7 +42,7 @@ fn a_service_is_registered_with_exactly_these_fields() {
 #[test]
 fn a_url_stands_in_place_of_the_service_and_without_a_ca_there_is_no_bundle() {
     let settings = RegistrationSettings { endpoint: Endpoint::url("https://127.0.0.1:9443/").unwrap(), ..settings() };
-    let document = desired(&settings, None, false);
+    let document = document(&settings, None, false);
     assert_eq!(document["webhooks"][0]["clientConfig"], json!({"url": "https://127.0.0.1:9443/mutate--v1-pod"}));
 }
 
@@ -57,7 +57,7 @@ fn what_is_configured_is_taken_as_it_is() {
         match_conditions: vec![condition],
         ..settings()
     };
-    let webhook = &desired(&settings, None, false)["webhooks"][0];
+    let webhook = &document(&settings, None, false)["webhooks"][0];
     assert_eq!(webhook["namespaceSelector"], selector);
     assert_eq!(webhook["failurePolicy"], "Ignore");
     assert_eq!(webhook["reinvocationPolicy"], "Never");
@@ -69,7 +69,7 @@ fn the_webhooks_own_pods_are_known_by_the_label_that_names_them() {
     let own = |name: &str| {
         let settings =
             RegistrationSettings { name: name.to_owned(), own_namespace: Some("flyte".to_owned()), ..settings() };
-        desired(&settings, None, false)["webhooks"][0]["matchConditions"][1]["expression"].clone()
+        document(&settings, None, false)["webhooks"][0]["matchConditions"][1]["expression"].clone()
     };
     let expression = |names: &str| {
         format!(
@@ -84,7 +84,7 @@ fn the_webhooks_own_pods_are_known_by_the_label_that_names_them() {
 #[test]
 fn cert_manager_is_asked_by_its_annotation_when_it_is_time() {
     let settings = RegistrationSettings { cert_manager_certificate: Some("flyte/webhook".to_owned()), ..settings() };
-    let annotations = |inject| desired(&settings, None, inject)["metadata"]["annotations"].clone();
+    let annotations = |inject| document(&settings, None, inject)["metadata"]["annotations"].clone();
     assert_eq!(annotations(true), json!({"cert-manager.io/inject-ca-from": "flyte/webhook"}));
     assert_eq!(annotations(false), Value::Null);
 }
@@ -93,7 +93,7 @@ fn cert_manager_is_asked_by_its_annotation_when_it_is_time() {
 fn the_timeout_is_cut_to_what_kubernetes_takes() {
     for (millis, seconds) in [(0, 1), (999, 1), (1_999, 1), (10_000, 10), (30_000, 30), (60_000, 30)] {
         let settings = RegistrationSettings { timeout: Duration::from_millis(millis), ..settings() };
-        assert_eq!(desired(&settings, None, false)["webhooks"][0]["timeoutSeconds"], seconds, "{millis} ms");
+        assert_eq!(document(&settings, None, false)["webhooks"][0]["timeoutSeconds"], seconds, "{millis} ms");
     }
 }
 
@@ -114,7 +114,7 @@ fn the_documentation_lists_the_owned_fields_and_no_others() {
     };
     let mut fields = Vec::new();
     for endpoint in [settings().endpoint, Endpoint::url("https://hook").unwrap()] {
-        let document = desired(&all(endpoint), Some("PEM"), true);
+        let document = document(&all(endpoint), Some("PEM"), true);
         for name in document["metadata"]["annotations"].as_object().unwrap().keys() {
             fields.push(format!("metadata.annotations[{name}]"));
         }

@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
 
 use super::bundle::{Adopted, Moment, Union};
-use super::desired::{INJECT_CA_FROM, RegistrationSettings, WEBHOOK_NAME, desired};
+use super::desired::{INJECT_CA_FROM, RegistrationSettings, WEBHOOK_NAME, document};
 use super::differences::{differences, our_webhook};
 use super::managed::{abandoned, bundle_is_ours_alone, is_set_by_us};
 
@@ -94,7 +94,7 @@ pub(super) fn plan(
         CaBundle::CertManagers(text) => text.as_deref(),
         CaBundle::None => None,
     };
-    let document = desired(settings, text, inject);
+    let document = document(settings, text, inject);
     let no_bundle = matches!(bundle, CaBundle::None);
     let removal = removal(existing, &document, no_bundle);
     let mut fields = differences(existing, &document);

@@ -26,7 +26,7 @@ fn planned(existing: &Value, settings: &RegistrationSettings, wanted: Option<&st
 
 /// A configuration as our apply leaves it.
 fn standing(settings: &RegistrationSettings, bundle: Option<&str>, inject: bool) -> Value {
-    let mut configuration = desired(settings, bundle, inject);
+    let mut configuration = document(settings, bundle, inject);
     configuration["metadata"]["resourceVersion"] = "7".into();
     configuration
 }

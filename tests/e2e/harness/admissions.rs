@@ -15,13 +15,13 @@ const AT_A_TIME: usize = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Admissions that go on until they are ended.
-pub(crate) struct Load {
+pub(crate) struct Admissions {
     done: Arc<AtomicBool>,
     admitted: Arc<AtomicU32>,
     tasks: Vec<JoinHandle<Vec<String>>>,
 }
 
-impl Load {
+impl Admissions {
     pub(crate) fn begin(namespace: &Arc<Namespace>, pod: &Value) -> Self {
         let (done, admitted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let task = || {
