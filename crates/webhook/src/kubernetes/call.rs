@@ -20,6 +20,8 @@ pub enum Verb {
     Get,
     /// Read all objects of a kind.
     List,
+    /// Be told of changes of a kind.
+    Watch,
     /// Make an object.
     Create,
     /// Replace an object.
@@ -31,7 +33,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    const ALL: [Self; 6] = [Self::Get, Self::List, Self::Create, Self::Update, Self::Patch, Self::Delete];
+    const ALL: [Self; 7] = [Self::Get, Self::List, Self::Watch, Self::Create, Self::Update, Self::Patch, Self::Delete];
 
     /// The verb as RBAC writes it.
     #[must_use]
@@ -39,6 +41,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::List => "list",
+            Self::Watch => "watch",
             Self::Create => "create",
             Self::Update => "update",
             Self::Patch => "patch",
@@ -134,7 +137,7 @@ impl Object {
         // RBAC cannot limit `create` to a name, because the name is not known when it is checked; names that are made from
         // requests are not known when the rule is written.
         let names = match verb {
-            Verb::Create | Verb::List => String::new(),
+            Verb::Create | Verb::List | Verb::Watch => String::new(),
             _ if self.name.is_empty() || is_mirror_name(&self.name) || self.name.starts_with(IMAGE_PULL) => {
                 String::new()
             }
@@ -144,7 +147,7 @@ impl Object {
     }
 
     /// Where that rule belongs.
-    fn role(&self) -> String {
+    pub(crate) fn role(&self) -> String {
         self.namespace
             .as_ref()
             .map_or_else(|| "ClusterRole".to_owned(), |namespace| format!("Role in namespace {namespace}"))
