@@ -73,9 +73,10 @@ impl Reader {
         self.one(object, request).await
     }
 
-    /// All objects with these labels (a selector as Kubernetes writes it), 500 at most.
+    /// All objects with these labels (a selector as Kubernetes writes it; empty: any), 500 at most.
     pub(super) async fn list<T: DeserializeOwned>(&self, object: &Object, labels: &str) -> Result<Vec<T>, ApiError> {
-        let params = ListParams::default().limit(MOST).labels(labels);
+        let params = ListParams::default().limit(MOST);
+        let params = if labels.is_empty() { params } else { params.labels(labels) };
         self.page(object, Request::new(path(object)).list(&params)).await
     }
 

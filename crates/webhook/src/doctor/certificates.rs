@@ -87,6 +87,10 @@ impl Judge<'_> {
         if webhook.is_some() {
             findings.extend(self.bundle(bundle.as_deref()));
         }
+        if bundle.as_ref().is_some_and(Vec::is_empty) {
+            // Nothing can be trusted by it.
+            return findings;
+        }
         let authorities = bundle.as_deref().unwrap_or_default();
         let mut seen = 0;
         match &facts.served {
@@ -105,6 +109,10 @@ impl Judge<'_> {
             }
         }
         findings.extend(self.secret(&facts.secret, authorities, seen > 0));
+        if findings.is_empty() {
+            let what = "there is no ready address behind the Service, and no certificate in its Secret, to look at";
+            findings.push(Finding::info(Id::CertificatesNotSeen, what));
+        }
         findings
     }
 
@@ -138,20 +146,26 @@ impl Judge<'_> {
         authorities: &[CertificateDer<'static>],
     ) -> Vec<Finding> {
         match inspect_chain(chain, authorities, self.names, self.now) {
-            Err(problems) => problems.iter().map(|problem| self.problem(problem).at(at)).collect(),
-            Ok(_) => vec![self.good(chain).at(at)],
+            Err(problems) => {
+                // That of a CA is told once, with the bundle.
+                let of_bundle = |problem: &&Problem| matches!(problem, Problem::Expired { part: CA_CRT, .. });
+                problems.iter().filter(|one| !of_bundle(one)).map(|one| self.problem(one).at(at)).collect()
+            }
+            Ok(_) => vec![self.good(chain, !authorities.is_empty()).at(at)],
         }
     }
 
-    fn good(&self, chain: &[CertificateDer<'static>]) -> Finding {
+    /// A certificate that is as it should be; whether it was `judged` by a bundle.
+    fn good(&self, chain: &[CertificateDer<'static>], judged: bool) -> Finding {
+        let trusted = if judged { "the API server trusts the certificate" } else { "there is a certificate" };
         let Some(validity) = chain.first().and_then(|leaf| validity_of(leaf)) else {
-            return Finding::ok(Id::CertificatesTrusted, "the API server trusts it");
+            return Finding::ok(Id::CertificatesTrusted, trusted);
         };
         let (_, end) = validity;
         match self.soon(validity) {
             true => Finding::warning(Id::CertificatesExpireSoon, format!("the certificate ends at {end}"))
                 .remedy(self.renew()),
-            false => Finding::ok(Id::CertificatesTrusted, format!("the API server trusts it; it is valid until {end}")),
+            false => Finding::ok(Id::CertificatesTrusted, format!("{trusted}, which is valid until {end}")),
         }
     }
 

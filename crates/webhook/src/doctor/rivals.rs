@@ -12,7 +12,7 @@ use super::installation::Installation;
 use super::registration::{Configurations, address, name_of};
 use super::selector::{Labels, mentions, selects};
 use crate::kubernetes::ApiError;
-use crate::registration::WEBHOOK_NAME;
+use crate::registration::{WEBHOOK_NAME, desired};
 
 /// The line of Flyte 2's configuration that keeps its own webhook from every pod.
 const FLYTE_2: &str = "in Flyte 2's configuration, whose own webhook cannot be switched off: webhook: {namespaceSelector: \
@@ -48,7 +48,9 @@ pub(super) fn judge(
         Ok(all) => all,
         Err(error) => return vec![could_not_look(error)],
     };
-    let ours = configurations.webhook();
+    // Where it is not registered, the configuration says where it would be.
+    let configured = &desired(&installation.registration, None)["webhooks"][0];
+    let ours = configurations.webhook().unwrap_or(configured);
     let mut findings = Vec::new();
     for configuration in all {
         for webhook in configuration["webhooks"].as_array().into_iter().flatten() {
@@ -67,14 +69,14 @@ pub(super) fn judge(
 }
 
 /// Whether a webhook is meant for our pods and leads to another server. Webhooks for all pods are other people's business.
-fn is_rival(webhook: &Value, ours: Option<&Value>) -> bool {
+fn is_rival(webhook: &Value, ours: &Value) -> bool {
     let labels = Labels::from([(LABEL.to_owned(), LABEL_VALUE.to_owned())]);
     let selector = &webhook["objectSelector"];
     let meant = (mentions(selector, LABEL) && selects(selector, &labels)) || webhook["name"] == WEBHOOK_NAME;
-    meant && ours.is_none_or(|ours| address(ours) != address(webhook))
+    meant && address(ours) != address(webhook)
 }
 
-fn judge_one(rival: &Value, ours: Option<&Value>, namespaces: &Result<Namespaces, ApiError>) -> Finding {
+fn judge_one(rival: &Value, ours: &Value, namespaces: &Result<Namespaces, ApiError>) -> Finding {
     let server = address(rival);
     let active = |which: &str| {
         let what = format!(
@@ -96,17 +98,18 @@ fn judge_one(rival: &Value, ours: Option<&Value>, namespaces: &Result<Namespaces
     let selected = namespaces.iter().filter(|(_, labels)| selects(selector, labels));
     let shared: Vec<&str> = selected
         .clone()
-        .filter(|(_, labels)| ours.is_none_or(|ours| selects(&ours["namespaceSelector"], labels)))
+        .filter(|(_, labels)| selects(&ours["namespaceSelector"], labels))
         .map(|(name, _)| name.as_str())
         .collect();
     if let Some(first) = shared.first() {
-        return active(&format!("in {} namespaces, {first} for one", shared.len()));
+        return active(&match shared.len() {
+            1 => format!("in the namespace {first}"),
+            count => format!("in {count} namespaces, {first} for one"),
+        });
     }
     let count = selected.count();
-    Finding::info(
-        Id::RivalsElsewhere,
-        format!("{server} is for such pods too, in {count} namespaces, none of which is ours"),
-    )
+    let what = format!("{server} is for such pods too, in other namespaces than ours ({count})");
+    Finding::info(Id::RivalsElsewhere, what)
 }
 
 #[cfg(test)]
