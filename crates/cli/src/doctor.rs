@@ -15,13 +15,14 @@ use flyte_secrets_webhook::doctor::{Check, Finding, Installation, Level, Options
 use flyte_secrets_webhook::kubernetes::client;
 use serde::Serialize;
 
+use crate::Failed;
 use crate::args::{ConfigArgs, DoctorArgs, TextOutput};
 use crate::endpoint::endpoint;
 use crate::output::{Message, label, print_coloured, print_json};
 use crate::serve::leading::lease;
 use crate::serve::registration::settings;
 use crate::setup::{Surroundings, tell_warnings};
-use crate::{Failed, stores};
+use crate::stores;
 
 /// After so long people are told what is waited for.
 const SLOW: Duration = Duration::from_secs(2);
@@ -64,9 +65,14 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
         timeout: Duration::from_secs(args.timeout),
     };
     let client = client().await?;
-    let stores = stores::one_by_one(&loaded.config.stores).await.into_iter();
-    let stores = stores
-        .map(|(name, opened)| Store { name: name.to_owned(), opened: opened.map_err(|error| format!("{error:#}")) });
+    let stores = &loaded.config.stores;
+    let stores = stores.stores.iter().map(|store| Store {
+        name: store.store_type().name().to_owned(),
+        open: Box::pin(async {
+            let opened = stores::open(store, stores.call_timeout).await;
+            opened.map_err(|error| format!("{error:#}"))
+        }),
+    });
     let waiting = Mutex::new(Check::ALL.iter().copied().collect::<BTreeSet<_>>());
     let done = |check| {
         if let Ok(mut waiting) = waiting.lock() {
@@ -172,17 +178,15 @@ fn write_finding(text: &mut String, finding: &Finding) {
         Level::Error => AnsiColor::Red,
     };
     let padding = " ".repeat(8 - level.name().len());
-    let _ = writeln!(text, "  {}{padding}{what}", label(level.name(), colour));
-    // Who sees an ok need not look for anything.
-    let id = if *level == Level::Ok { String::new() } else { format!("[{id}]") };
-    let place = match (place.is_empty(), id.is_empty()) {
-        (_, true) => String::new(),
-        (true, false) => id,
-        (false, false) => format!("{place} {id}"),
-    };
-    for (name, line) in [("where", place.as_str()), ("remedy", remedy.as_str())] {
+    let _ = write!(text, "  {}{padding}{what}", label(level.name(), colour));
+    if *level == Level::Ok {
+        let _ = if place.is_empty() { writeln!(text) } else { writeln!(text, " ({place})") };
+        return;
+    }
+    let _ = writeln!(text, " [{id}]");
+    for (name, line) in [("where", place), ("remedy", remedy)] {
         if !line.is_empty() {
-            let _ = writeln!(text, "            {name}: {line}");
+            let _ = writeln!(text, "          {name}: {line}");
         }
     }
 }

@@ -24,15 +24,6 @@ pub(crate) async fn look_ups(settings: &StoresSettings, observer: Arc<dyn LookUp
     Ok(LookUps::new(stores, look_up_settings(settings), observer))
 }
 
-/// Each configured store by its name, or why it cannot be opened: for whoever looks at all of them.
-pub(crate) async fn one_by_one(settings: &StoresSettings) -> Vec<(&'static str, Store)> {
-    let mut stores = Vec::with_capacity(settings.stores.len());
-    for store in &settings.stores {
-        stores.push((store.store_type().name(), open(store, settings.call_timeout).await));
-    }
-    stores
-}
-
 fn look_up_settings(settings: &StoresSettings) -> LookUpSettings {
     let config::CacheSettings { ttl, not_found_ttl, max_bytes, stale_if_unavailable } = settings.cache;
     LookUpSettings {
@@ -50,7 +41,8 @@ fn look_up_settings(settings: &StoresSettings) -> LookUpSettings {
 /// A store that is ready to be asked.
 pub(crate) type Store = Result<Arc<dyn SecretFetcher>>;
 
-async fn open(store: &StoreSettings, timeout: Duration) -> Store {
+/// One store.
+pub(crate) async fn open(store: &StoreSettings, timeout: Duration) -> Store {
     match store {
         StoreSettings::Local(settings) => local(settings),
         StoreSettings::K8s(settings) => kubernetes(settings).await,

@@ -1,144 +1,17 @@
-//! Whether the API server reaches the webhook: two pods are made as a dry run, so nothing is stored.
+//! Whether the API server reaches the webhook, by what it says to pods that are tried.
 
-use std::time::{Duration, Instant};
-
-use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE, encode_all};
 use flyte_secrets_core::settings::OnUnserved;
-use flyte_secrets_core::{MountRequirement, Secret};
-use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
-use serde_json::{Value, json};
-use tokio::time::timeout;
+use serde_json::Value;
 
-use super::api::{Reader, core};
-use super::finding::{Finding, Id};
+use super::api::core;
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::{Installation, Options};
+use super::probe::{Facts, Outcome, Try};
 use super::rivals::Namespaces;
 use super::selector::selects;
-use crate::kubernetes::{ApiError, ONE, Verb};
+use crate::kubernetes::{ApiError, Verb};
 use crate::registration::WEBHOOK_NAME;
-
-/// The container of the pods that are tried.
-const CONTAINER: &str = "probe";
-/// Every manager that serves a request adds a variable that begins so (flytekit reads it).
-const SERVED: &str = "FLYTE_SECRETS_";
-/// The group and key of a secret that exists nowhere.
-const NOWHERE: (&str, &str) = ("flyte-secrets-doctor", "not-there");
-/// The most bytes of an error's text that are looked at.
-const MAX_MESSAGE: usize = 4096;
-
-/// How the API server answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The pod would be stored.
-    Admitted {
-        /// Whether a secret's variables were added to it.
-        served: bool,
-        /// Whether the answer warns.
-        warned: bool,
-    },
-    /// It would not.
-    Refused {
-        /// The HTTP status.
-        code: u16,
-        /// What the API server says.
-        message: String,
-    },
-    /// There was no answer.
-    Silent(String),
-}
-
-/// One try.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Try {
-    pub(super) outcome: Outcome,
-    pub(super) took: Duration,
-}
-
-/// A pod that asks for nothing, and one that asks for a secret that exists nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) plain: Try,
-    pub(super) asking: Try,
-}
-
-pub(super) async fn ask(reader: &Reader, installation: &Installation, options: &Options) -> Facts {
-    let organization = installation.settings.access.organizations.first().map_or("flyte", String::as_str);
-    // One after the other: the first opens the API server's connection, as any pod before would have.
-    let plain = attempt(reader, options, &pod(organization, false)).await;
-    let asking = attempt(reader, options, &pod(organization, true)).await;
-    Facts { plain, asking }
-}
-
-/// A pod that the strictest Pod Security Standard admits, and ResourceQuotas that want requests and limits.
-fn pod(organization: &str, asks: bool) -> Value {
-    let request = Secret {
-        group: NOWHERE.0.to_owned(),
-        key: NOWHERE.1.to_owned(),
-        mount_requirement: MountRequirement::ANY,
-        ..Secret::default()
-    };
-    let requests = if asks { vec![request] } else { Vec::new() };
-    let annotations: serde_json::Map<String, Value> =
-        encode_all(&requests).unwrap_or_default().into_iter().map(|(name, value)| (name, value.into())).collect();
-    let amount = json!({"cpu": "1m", "memory": "1Mi"});
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "generateName": "flyte-secrets-doctor-",
-            "labels": {
-                LABEL: LABEL_VALUE, "organization": organization, "project": "flyte-secrets-doctor", "domain": "doctor",
-            },
-            "annotations": annotations,
-        },
-        "spec": {
-            "automountServiceAccountToken": false,
-            "restartPolicy": "Never",
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": CONTAINER,
-                "image": "registry.k8s.io/pause:3.10",
-                "resources": {"requests": amount, "limits": amount},
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-        },
-    })
-}
-
-async fn attempt(reader: &Reader, options: &Options, pod: &Value) -> Try {
-    let start = Instant::now();
-    // The API server waits for a webhook for up to 30 s; so do we, if we may.
-    let outcome = match timeout(options.timeout, send(reader, &options.test_namespace, pod)).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Silent(error.to_string()),
-        Err(_) => Outcome::Silent(format!("no answer after {} s", options.timeout.as_secs())),
-    };
-    Try { outcome, took: start.elapsed() }
-}
-
-async fn send(reader: &Reader, namespace: &str, pod: &Value) -> Result<Outcome, kube::Error> {
-    let request = http::Request::post(format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"))
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(Body::from(pod.to_string().into_bytes()))
-        .map_err(kube::Error::HttpError)?;
-    let answer = reader.client().send(request).await?;
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, ONE).collect().await.map_err(kube::Error::Service)?.to_bytes();
-    let document: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if head.status.is_success() {
-        let warned = head.headers.contains_key(http::header::WARNING);
-        return Ok(Outcome::Admitted { served: served(&document), warned });
-    }
-    let message: String = document["message"].as_str().unwrap_or("no reason given").chars().take(MAX_MESSAGE).collect();
-    Ok(Outcome::Refused { code: head.status.as_u16(), message })
-}
-
-fn served(pod: &Value) -> bool {
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    let env = containers.filter(|container| container["name"] == CONTAINER).filter_map(|one| one["env"].as_array());
-    env.flatten().filter_map(|variable| variable["name"].as_str()).any(|name| name.starts_with(SERVED))
-}
 
 /// What is judged beside the tries.
 pub(super) struct Judge<'a> {
@@ -212,11 +85,12 @@ impl Judge<'_> {
             return Finding::info(Id::AdmissionNotSelected, what)
                 .remedy("--test-namespace with a namespace in which tasks run");
         }
-        Finding::error(
-            Id::AdmissionNotCalled,
-            "a pod that asks for a secret is admitted as it is: the API server does not call the webhook",
-        )
-        .remedy("look at the findings of the registration, and at its matchConditions and namespaceSelector")
+        let ignores = self.webhook.is_some_and(|webhook| webhook["failurePolicy"] == "Ignore");
+        let or = if ignores { ", or ignores that the call fails (failurePolicy: Ignore)" } else { "" };
+        let what =
+            format!("a pod that asks for a secret is admitted as it is: the API server does not call the webhook{or}");
+        Finding::error(Id::AdmissionNotCalled, what)
+            .remedy("look at the findings of the registration, and at its matchConditions and namespaceSelector")
     }
 
     /// A pod that is not admitted: by whom, and what that means.
@@ -245,9 +119,7 @@ impl Judge<'_> {
             (Id::AdmissionNotTrusted, self.not_trusted(message))
         } else if contains(&["deadline exceeded", "Client.Timeout", "i/o timeout", "TLS handshake timeout"]) {
             (Id::AdmissionTimesOut, self.times_out())
-        } else if contains(&["connection refused", "no endpoints available", "not found", "no such host", "no route"]) {
-            (Id::AdmissionUnreachable, self.unreachable())
-        } else if contains(&["failed to call webhook", "EOF", "connection reset"]) {
+        } else if contains(&["failed to call webhook", "connection refused", "no endpoints available", "EOF"]) {
             (Id::AdmissionUnreachable, self.unreachable())
         } else {
             (Id::AdmissionFails, "look at the webhook's log".to_owned())

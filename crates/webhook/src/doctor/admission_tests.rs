@@ -1,4 +1,8 @@
-use super::super::finding::Level;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::check::Level;
 use super::super::test_installation::{ids, installation, options};
 use super::*;
 
@@ -128,18 +132,4 @@ fn a_namespace_that_is_not_selected_is_no_fault() {
     };
     assert_eq!(of("b"), [(Id::AdmissionNotSelected, Level::Info)]);
     assert_eq!(of("a"), [(Id::AdmissionNotCalled, Level::Error)]);
-}
-
-#[test]
-fn only_variables_that_managers_add_show_that_a_request_is_served() {
-    let pod = |env: Value| json!({"spec": {"containers": [{"name": "other"}, {"name": CONTAINER, "env": env}]}});
-    assert!(served(&pod(json!([{"name": "A"}, {"name": "FLYTE_SECRETS_DEFAULT_DIR"}]))));
-    assert!(!served(&pod(json!([{"name": "A"}]))));
-    assert!(!served(&pod(Value::Null)));
-}
-
-#[test]
-fn the_pod_that_asks_asks_for_one_secret() {
-    let requests = |asks| pod("flyte", asks)["metadata"]["annotations"].as_object().unwrap().len();
-    assert_eq!((requests(false), requests(true)), (0, 1));
 }

@@ -8,11 +8,14 @@ use kube::core::params::{GetParams, ListParams};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use crate::kubernetes::{ApiError, ApiErrorKind, ONE, Object, PAGE, Verb, allowed, exchange};
 
-/// The most objects of one list that are looked at.
-const MOST: u32 = 500;
+/// Objects of one page of a list.
+const PAGE_SIZE: u32 = 500;
+/// The most pages of one list that are looked at.
+const PAGES: usize = 20;
 
 /// An object of the core group in a namespace.
 pub(super) fn core(resource: &'static str, namespace: Option<&str>, name: &str) -> Object {
@@ -49,8 +52,18 @@ pub(super) struct Reader {
 
 #[derive(Deserialize)]
 struct Page<Item> {
+    #[serde(default)]
+    metadata: PageMetadata,
     items: Option<Vec<Item>>,
 }
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+type Asking = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
 impl Reader {
     pub(super) fn new(client: Client) -> Self {
@@ -73,17 +86,16 @@ impl Reader {
         self.one(object, request).await
     }
 
-    /// All objects with these labels (a selector as Kubernetes writes it; empty: any), 500 at most.
+    /// All objects with these labels (a selector as Kubernetes writes it; empty: any), 10,000 at most.
     pub(super) async fn list<T: DeserializeOwned>(&self, object: &Object, labels: &str) -> Result<Vec<T>, ApiError> {
-        let params = ListParams::default().limit(MOST);
-        let params = if labels.is_empty() { params } else { params.labels(labels) };
-        self.page(object, Request::new(path(object)).list(&params)).await
+        let request = Request::new(path(object));
+        self.pages(object, labels, |params| request.list(params)).await
     }
 
-    /// The metadata of all objects, 500 at most.
+    /// The metadata of all objects, 10,000 at most.
     pub(super) async fn list_metadata<T: DeserializeOwned>(&self, object: &Object) -> Result<Vec<T>, ApiError> {
-        let params = ListParams::default().limit(MOST);
-        self.page(object, Request::new(path(object)).list_metadata(&params)).await
+        let request = Request::new(path(object));
+        self.pages(object, "", |params| request.list_metadata(params)).await
     }
 
     /// A page that is no object, such as `/version`.
@@ -123,11 +135,7 @@ impl Reader {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
-    async fn one<T: DeserializeOwned>(
-        &self,
-        object: &Object,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Option<T>, ApiError> {
+    async fn one<T: DeserializeOwned>(&self, object: &Object, request: Asking) -> Result<Option<T>, ApiError> {
         match object.call(Verb::Get, exchange(&self.client, request, ONE)).await {
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -135,14 +143,25 @@ impl Reader {
         }
     }
 
-    async fn page<T: DeserializeOwned>(
+    async fn pages<T: DeserializeOwned>(
         &self,
         object: &Object,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        labels: &str,
+        request: impl Fn(&ListParams) -> Asking,
     ) -> Result<Vec<T>, ApiError> {
-        let body = object.call(Verb::List, exchange(&self.client, request, PAGE)).await?;
-        let page: Page<T> = serde_json::from_slice(&body).map_err(|_| malformed(object, Verb::List))?;
-        Ok(page.items.unwrap_or_default())
+        let params = ListParams::default().limit(PAGE_SIZE);
+        let mut params = if labels.is_empty() { params } else { params.labels(labels) };
+        let mut found = Vec::new();
+        for _ in 0..PAGES {
+            let body = object.call(Verb::List, exchange(&self.client, request(&params), PAGE)).await?;
+            let page: Page<T> = serde_json::from_slice(&body).map_err(|_| malformed(object, Verb::List))?;
+            found.extend(page.items.unwrap_or_default());
+            match page.metadata.next.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => break,
+            }
+        }
+        Ok(found)
     }
 }
 

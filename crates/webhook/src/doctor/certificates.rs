@@ -10,8 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{Reader, core, could_not_look, place};
+use super::check::Level;
 use super::endpoints::{Served, addresses, look};
-use super::finding::{Finding, Id, Level};
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::{Installation, Options};
 use crate::certificates::{CA_CRT, CertificateNames, Problem, TLS_CRT, inspect_chain, validity_of};
 use crate::kubernetes::ApiError;

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::api::{Reader, could_not_look};
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use crate::kubernetes::{ApiError, ApiErrorKind};
 
 /// The oldest supported version: `matchConditions` are stable since 1.30.
@@ -71,7 +72,7 @@ fn features(minor: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Level;
+    use super::super::check::Level;
     use super::*;
 
     fn judged(version: &str) -> Vec<(Id, Level)> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flyte_secrets_core::Settings;
 use flyte_secrets_stores::SecretFetcher;
+use futures::future::BoxFuture;
 
 use crate::registration::RegistrationSettings;
 
@@ -52,9 +53,9 @@ pub struct Options {
 }
 
 /// A store of the Embedded manager.
-pub struct Store {
+pub struct Store<'a> {
     /// Its name in the configuration.
     pub name: String,
-    /// The store, or why it cannot be opened.
-    pub opened: Result<Arc<dyn SecretFetcher>, String>,
+    /// Opens it, or says why it cannot be opened.
+    pub open: BoxFuture<'a, Result<Arc<dyn SecretFetcher>, String>>,
 }

@@ -5,7 +5,8 @@ use flyte_secrets_core::settings::Delivery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::api::{Reader, Whose, core, could_not_look};
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::Installation;
 use crate::kubernetes::{ApiError, labelled_secrets};
 use crate::mirrors::COLLECTING;

@@ -7,14 +7,17 @@
 mod admission;
 mod api;
 mod certificates;
+mod check;
 mod cluster;
 mod endpoints;
 mod finding;
+mod ids;
 mod installation;
 mod mirrors;
 mod names;
 mod permissions;
 mod policy;
+mod probe;
 mod registration;
 mod replicas;
 mod rivals;
@@ -32,7 +35,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use api::Reader;
 use registration::Configurations;
 
-pub use finding::{Check, Finding, Id, Level, Report};
+pub use check::{Check, Level};
+pub use finding::{Finding, Report};
+pub use ids::Id;
 pub use installation::{DEFAULT_TIMEOUT, Installation, Options, Store};
 
 /// What all checks of the cluster look at.
@@ -48,7 +53,7 @@ struct Shared {
 pub async fn examine(
     client: kube::Client,
     installation: &Installation,
-    stores: Vec<Store>,
+    stores: Vec<Store<'_>>,
     options: &Options,
     done: impl Fn(Check) + Sync,
 ) -> Report {
@@ -62,10 +67,12 @@ pub async fn examine(
     done(Check::Cluster);
 
     let shared = match reachable {
-        true => Some(shared(&reader, installation).await),
+        true => Some(shared(&reader, installation, limit).await),
         false => None,
     };
-    let stores = async move { stores::judge(&stores::ask(stores, organization, limit).await, options) }.boxed();
+    // The stores have the limit for themselves; theirs ends first.
+    let of_stores = limit.saturating_sub(limit / 10);
+    let stores = async move { stores::judge(&stores::ask(stores, organization, of_stores).await, options) }.boxed();
     let mut checks: Vec<(Check, BoxFuture<'_, Vec<Finding>>)> =
         vec![(Check::Stores, stores), (Check::Policy, async { policy::judge(&installation.settings) }.boxed())];
     if let Some(shared) = &shared {
@@ -89,10 +96,15 @@ pub async fn examine(
     Report { checks: found.into_iter().collect() }
 }
 
-async fn shared(reader: &Reader, installation: &Installation) -> Shared {
-    let (configurations, namespaces) =
-        futures::join!(Configurations::read(reader, installation), rivals::namespaces(reader));
-    Shared { configurations, namespaces }
+async fn shared(reader: &Reader, installation: &Installation, limit: Duration) -> Shared {
+    let read = async { futures::join!(Configurations::read(reader, installation), rivals::namespaces(reader)) };
+    match tokio::time::timeout(limit, read).await {
+        Ok((configurations, namespaces)) => Shared { configurations, namespaces },
+        Err(_) => {
+            let configurations = Configurations { ours: Err(silent(limit)), all: Err(silent(limit)) };
+            Shared { configurations, namespaces: Err(silent(limit)) }
+        }
+    }
 }
 
 /// The checks that need a cluster.
@@ -118,7 +130,7 @@ fn of_cluster<'a>(
         certificates::Judge { installation, options, names: &names, now }.judge(webhook, &facts)
     };
     let admission = async move {
-        let facts = admission::ask(reader, installation, options).await;
+        let facts = probe::ask(reader, installation, options).await;
         admission::Judge { installation, options, webhook, namespaces }.judge(&facts)
     };
     let names = async move {

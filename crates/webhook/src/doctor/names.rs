@@ -1,5 +1,6 @@
 //! Names that another program uses as well: the registration's, the Secret's, the Lease's.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use futures::future::join_all;
@@ -8,13 +9,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{Reader, core, could_not_look, object, place};
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::Installation;
 use crate::kubernetes::{ApiError, Object};
 use crate::registration::{Endpoint, FIELD_MANAGER};
 
-/// Programs that people, or they for people, write certificates with: they are meant to.
-const MEANT: [&str; 6] = [FIELD_MANAGER, "cert-manager", "kubectl", "helm", "argocd", "kustomize"];
+/// Programs with which people, or which for people, write certificates: they are meant to. `unknown` gave no name.
+const MEANT: [&str; 7] = [FIELD_MANAGER, "unknown", "cert-manager", "kubectl", "helm", "argocd", "kustomize"];
+
+/// Kubernetes' recommended label for who looks after an object.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What was seen.
 pub(super) struct Facts {
@@ -33,6 +38,8 @@ pub(super) struct Owned {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     #[serde(default)]
     managed_fields: Vec<Managed>,
 }
@@ -127,15 +134,24 @@ fn writers(installation: &Installation, found: &Result<Option<Owned>, ApiError>)
     let managers: Vec<&str> = of_data.collect();
     let others = managers.iter().filter(|manager| !MEANT.iter().any(|meant| manager.starts_with(meant)));
     let others: Vec<&str> = others.copied().collect();
-    let ours = managers.iter().any(|manager| manager.starts_with(FIELD_MANAGER));
-    (ours && !others.is_empty()).then(|| {
+    if others.is_empty() {
+        return None;
+    }
+    let others = others.join(", ");
+    let labelled = found.metadata.labels.get(MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
+    let ours = labelled || managers.iter().any(|manager| manager.starts_with(FIELD_MANAGER));
+    let finding = if ours {
         let what = format!(
-            "{} writes this Secret too: as soon as its certificate is served, the API server no longer trusts us",
-            others.join(", ")
+            "{others} writes this Secret too: as soon as its certificate is served, the API server no longer trusts us"
         );
         let remedy = "give webhook.secretName a name of its own; Flyte 2 makes its own Secret anew at every start";
-        Finding::warning(Id::NamesSecret, what).at(place(&secret(installation))).remedy(remedy)
-    })
+        Finding::warning(Id::NamesSecret, what).remedy(remedy)
+    } else {
+        let what =
+            format!("{others} has made this Secret; its certificate is served while it is valid, and never replaced");
+        Finding::info(Id::NamesSecret, what)
+    };
+    Some(finding.at(place(&secret(installation))))
 }
 
 fn leader(Lease { spec }: &Lease, now: SystemTime) -> Finding {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::finding::Level;
+use super::super::check::Level;
 use super::super::test_installation::{ids, installation};
 use super::*;
 use crate::registration::desired;
@@ -38,12 +38,21 @@ fn a_secret_that_another_program_writes_too_is_warned_of() {
     for (managers, expected) in [
         (&["flyte-secrets"][..], (Id::NamesOwn, Level::Ok)),
         (&["flyte-secrets", "kubectl-patch"], (Id::NamesOwn, Level::Ok)),
-        // Not ours at all: somebody's own certificate, or that of Flyte 1.
-        (&["flytepropeller"], (Id::NamesOwn, Level::Ok)),
+        (&["cert-manager-certificates-issuing"], (Id::NamesOwn, Level::Ok)),
+        // Not ours at all: that of Flyte 1, say, which is kept.
+        (&["flytepropeller"], (Id::NamesSecret, Level::Info)),
         (&["flyte-secrets", "flyte"], (Id::NamesSecret, Level::Warning)),
     ] {
         assert_eq!(judged("flyte", written_by(managers)), [expected], "{managers:?}");
     }
+}
+
+#[test]
+fn a_secret_with_our_label_is_ours_whoever_wrote_it_last() {
+    let mut secret = written_by(&["flyte"]);
+    let labels = &mut secret.as_mut().unwrap().metadata.labels;
+    labels.insert(MANAGED_BY.to_owned(), "flyte-secrets".to_owned());
+    assert_eq!(judged("flyte", secret), [(Id::NamesSecret, Level::Warning)]);
 }
 
 #[test]

@@ -4,7 +4,9 @@ use flyte_secrets_core::settings::Delivery;
 use futures::future::join_all;
 
 use super::api::{Reader, Whose, core, could_not_look, object};
-use super::finding::{Finding, Id, Level};
+use super::check::Level;
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::{Installation, Options};
 use crate::kubernetes::{ApiError, Object, Verb};
 use crate::mirrors::{COLLECTING, KEEPING};

@@ -4,7 +4,8 @@ use flyte_secrets_core::Settings;
 use flyte_secrets_core::access;
 use flyte_secrets_core::settings::AccessMode;
 
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 
 pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
     let place = "webhook.accessPolicy";
@@ -33,7 +34,7 @@ pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
 mod tests {
     use flyte_secrets_core::Profile;
 
-    use super::super::finding::Level;
+    use super::super::check::Level;
     use super::*;
 
     fn judged(mode: AccessMode, namespaces: &[&str]) -> Vec<(Id, Level)> {

@@ -4,7 +4,8 @@ use flyte_secrets_core::SecretManagerType;
 use serde_json::Value;
 
 use super::api::{Reader, could_not_look, object, place};
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::Installation;
 use crate::kubernetes::{ApiError, Object};
 use crate::registration::{WEBHOOK_NAME, desired};
@@ -166,8 +167,8 @@ fn order(installation: &Installation, configurations: &Configurations) -> Option
         return None;
     }
     let injects = |configuration: &&Value| {
-        let webhooks = configuration["webhooks"].as_array().into_iter().flatten();
-        webhooks.map(|webhook| webhook["name"] == VAULT_INJECTOR).any(|found| found)
+        let mut webhooks = configuration["webhooks"].as_array().into_iter().flatten();
+        webhooks.any(|webhook| webhook["name"] == VAULT_INJECTOR)
     };
     let ours = &installation.registration.name;
     let first = configurations.all.as_ref().ok()?.iter().filter(injects).map(name_of).min()?;

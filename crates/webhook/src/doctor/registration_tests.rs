@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::super::finding::Level;
+use super::super::check::Level;
 use super::super::test_installation::{ids, installation};
 use super::*;
 use crate::kubernetes::ApiErrorKind;

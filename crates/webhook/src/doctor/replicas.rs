@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::api::{Reader, core, could_not_look, object, place};
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::Installation;
 use super::selector::{Labels, selects};
 use crate::kubernetes::{ApiError, Object};

@@ -1,4 +1,4 @@
-use super::super::finding::Level;
+use super::super::check::Level;
 use super::super::test_installation::{ids, installation};
 use super::*;
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::api::{Reader, core, could_not_look};
-use super::finding::{Finding, Id};
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::Installation;
 use super::registration::{Configurations, address, name_of};
 use super::selector::{Labels, mentions, selects};

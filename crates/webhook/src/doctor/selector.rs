@@ -11,17 +11,16 @@ pub(super) type Labels = BTreeMap<String, String>;
 /// Whether `selector` selects something with these labels; an absent or empty one selects everything. What is no
 /// selector selects nothing.
 pub(super) fn selects(selector: &Value, labels: &Labels) -> bool {
-    let exact = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut exact = exact.map(|(key, value)| labels.get(key).map(String::as_str) == value.as_str());
-    let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    exact.all(|fits| fits) && expressions.map(|expression| expression_fits(expression, labels)).all(|fits| fits)
+    let mut exact = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    exact.all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+        && expressions.all(|expression| expression_fits(expression, labels))
 }
 
 /// Whether the selector speaks of this label at all.
 pub(super) fn mentions(selector: &Value, label: &str) -> bool {
-    let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    selector["matchLabels"].get(label).is_some()
-        || expressions.map(|expression| expression["key"] == label).any(|found| found)
+    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    selector["matchLabels"].get(label).is_some() || expressions.any(|expression| expression["key"] == label)
 }
 
 fn expression_fits(expression: &Value, labels: &Labels) -> bool {

@@ -6,7 +6,9 @@ use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_stores::{FailureClass, FetchError};
 use futures::future::join_all;
 
-use super::finding::{Finding, Id, Level};
+use super::check::Level;
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::{Options, Store};
 
 /// The name of a secret that nobody has; every store's grammar allows it.
@@ -19,20 +21,16 @@ pub(super) struct Answer {
     pub(super) took: Duration,
 }
 
-/// One call to each store. A value, should there be one, is dropped unseen.
-pub(super) async fn ask(stores: Vec<Store>, organization: &str, limit: Duration) -> Vec<Answer> {
+/// One call to each store, for `limit` at most. A value, should there be one, is dropped unseen.
+pub(super) async fn ask(stores: Vec<Store<'_>>, organization: &str, limit: Duration) -> Vec<Answer> {
     let id = SecretId { org: organization.to_owned(), name: NOBODYS.to_owned(), ..SecretId::default() };
-    join_all(stores.into_iter().map(|Store { name, opened }| {
+    join_all(stores.into_iter().map(|Store { name, open }| {
         let id = &id;
         async move {
             let start = Instant::now();
-            let answer = match opened {
-                Err(why) => Err(why),
-                Ok(store) => Ok(match tokio::time::timeout(limit, store.get(id)).await {
-                    Ok(answer) => answer.map(drop),
-                    Err(_) => Err(FetchError::new(FailureClass::Late, format!("after {} s", limit.as_secs()))),
-                }),
-            };
+            let asked = async { Ok(open.await?.get(id).await.map(drop)) };
+            let late = || FetchError::new(FailureClass::Late, format!("after {} s", limit.as_secs()));
+            let answer = tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Ok(Err(late())));
             Answer { name, answer, took: start.elapsed() }
         }
     }))

@@ -27,7 +27,8 @@ impl SecretFetcher for Fixed {
 }
 
 async fn judged(answer: Option<Result<(), FailureClass>>, inside: bool) -> Vec<Finding> {
-    let store = Store { name: "AWS".to_owned(), opened: Ok(Arc::new(Fixed(answer))) };
+    let opened: Arc<dyn SecretFetcher> = Arc::new(Fixed(answer));
+    let store = Store { name: "AWS".to_owned(), open: Box::pin(async { Ok(opened) }) };
     judge(&ask(vec![store], "flyte", Duration::from_millis(20)).await, &options(inside))
 }
 
@@ -61,7 +62,7 @@ async fn from_elsewhere_a_store_that_is_denied_is_a_warning_that_says_who_asked(
 
 #[tokio::test]
 async fn a_store_that_cannot_be_opened_says_why() {
-    let store = Store { name: "AWS".to_owned(), opened: Err("built without it".to_owned()) };
+    let store = Store { name: "AWS".to_owned(), open: Box::pin(async { Err("built without it".to_owned()) }) };
     let findings = judge(&ask(vec![store], "flyte", Duration::from_secs(1)).await, &options(true));
     assert_eq!(ids(&findings), [(Id::StoresUnusable, Level::Error)]);
     assert!(findings[0].what.contains("AWS") && findings[0].what.contains("built without it"));

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use flyte_secrets_core::settings::{Delivery, Profile, Settings};
 
-use super::finding::{Finding, Id, Level};
+use super::check::Level;
+use super::finding::Finding;
+use super::ids::Id;
 use super::installation::{Installation, Options};
 use crate::registration::{Endpoint, RegistrationSettings};
 
