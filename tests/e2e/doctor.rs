@@ -132,6 +132,10 @@ async fn a_healthy_installation_has_no_fault_and_every_subject_is_looked_at() {
         assert!(members.is_subset(&BTreeSet::from(["check", "id", "level", "what", "where", "remedy"])), "{finding}");
     }
 
+    let secret = format!("{}/{}", namespace.path("secrets"), webhook.name);
+    let managers = namespace.api.get(&secret).await.unwrap()["metadata"]["managedFields"].clone();
+    assert_eq!(managers[0]["manager"], "flyte-secrets", "by which the writers of a Secret are told apart");
+
     let output = run(webhook.command(&["doctor"])).await;
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("\nCalls of the API server\n  ok      the API server calls the webhook"), "{text}");
@@ -145,6 +149,12 @@ async fn each_fault_is_found_as_what_it_is() {
     let mut webhook = healthy(&namespace).await;
     let api = &namespace.api;
     let registered = api.get(&webhook.registration()).await.unwrap();
+    // From now on nobody repairs the registration.
+    webhook.terminate();
+    webhook.ended().await;
+    webhook.add_config("zz.yaml", &json!({"webhook": {"disableCreateMutatingWebhookConfig": true}}));
+    webhook.spawn();
+    webhook.ready().await;
 
     // A second webhook for the same pods, such as Flyte 2's own. Its failures are ignored, as it is not there.
     let rival = json!({

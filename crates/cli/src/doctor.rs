@@ -12,7 +12,7 @@ use flyte_secrets_config::{Config, InvalidationAuthentication, StoreSettings};
 use flyte_secrets_core::Profile;
 use flyte_secrets_core::settings::Delivery;
 use flyte_secrets_webhook::doctor::{Check, Finding, Installation, Level, Options, Report, Store, examine};
-use flyte_secrets_webhook::kubernetes::client;
+use flyte_secrets_webhook::kubernetes::watching_client;
 use serde::Serialize;
 
 use crate::Failed;
@@ -24,8 +24,10 @@ use crate::serve::registration::settings;
 use crate::setup::{Surroundings, tell_warnings};
 use crate::stores;
 
-/// After so long people are told what is waited for.
+/// After so long people are told what is waited for,
 const SLOW: Duration = Duration::from_secs(2);
+/// and again whenever so long has passed.
+const STILL_SLOW: Duration = Duration::from_secs(10);
 
 /// All of the report in JSON. Members are added, and none is renamed or removed.
 #[derive(Serialize)]
@@ -64,7 +66,8 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
         inside: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
         timeout: Duration::from_secs(args.timeout),
     };
-    let client = client().await?;
+    // An admission may take longer than the answers to all other questions; each question has an end of its own.
+    let client = watching_client().await?;
     let stores = &loaded.config.stores;
     let stores = stores.stores.iter().map(|store| Store {
         name: store.store_type().name().to_owned(),
@@ -119,6 +122,8 @@ fn installation(config: &Config, namespace: &str) -> Result<Installation> {
         watches_store: store.is_some_and(|store| store.watch),
         reviews_tokens: webhook.cache_invalidation_port.is_some()
             && webhook.invalidation.authentication == InvalidationAuthentication::TokenReview,
+        looks_first: false,
+        writes_events: false,
     })
 }
 
@@ -129,10 +134,12 @@ async fn with_progress(
     as_json: bool,
 ) -> Report {
     let mut examined = std::pin::pin!(examined);
+    let mut patience = SLOW;
     loop {
-        if let Ok(report) = tokio::time::timeout(SLOW, &mut examined).await {
+        if let Ok(report) = tokio::time::timeout(patience, &mut examined).await {
             return report;
         }
+        patience = STILL_SLOW;
         let names: Vec<&str> =
             waiting.lock().map(|waiting| waiting.iter().map(|check| check.name()).collect()).unwrap_or_default();
         Message::Note { message: &format!("still looking at: {}", names.join(", ")) }.tell(as_json);

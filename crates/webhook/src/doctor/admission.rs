@@ -104,6 +104,7 @@ impl Judge<'_> {
                     let remedy = format!("add to a {} of theirs: {}", pods.role(), pods.rule(Verb::Create));
                     Finding::info(Id::CouldNotLook, what).remedy(remedy)
                 }
+                504 => self.silent(message),
                 404 => Finding::info(Id::CouldNotLook, format!("no pod could be tried; {quoted}"))
                     .remedy("--test-namespace with a namespace that is there"),
                 _ => Finding::info(Id::AdmissionBlocked, format!("something else is against the pod; {quoted}"))
@@ -151,7 +152,7 @@ impl Judge<'_> {
         format!(
             "packets are dropped on the way from the API server to {port} of the webhook's pods: allow it in NetworkPolicies \
              and in the firewall between control plane and nodes (private GKE and EKS clusters: add that port to the rule for \
-             the control plane's address range)"
+             the control plane's address range); or the pods hang: look at their log and CPU limit"
         )
     }
 

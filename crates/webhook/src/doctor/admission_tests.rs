@@ -101,6 +101,14 @@ fn what_others_are_against_is_not_our_fault() {
 }
 
 #[test]
+fn an_api_server_that_waits_in_vain_says_so() {
+    let message = "Timeout: request did not complete within requested timeout - context deadline exceeded".to_owned();
+    let late = took(1, Outcome::Refused { code: 504, message });
+    let findings = judged(OnUnserved::Refuse, late.clone(), late);
+    assert_eq!(ids(&findings), [(Id::AdmissionTimesOut, Level::Error)]);
+}
+
+#[test]
 fn a_webhook_that_refuses_a_pod_that_asks_for_nothing_fails() {
     let findings = judged(OnUnserved::Refuse, took(1, denied()), took(1, denied()));
     assert_eq!(ids(&findings), [(Id::AdmissionFails, Level::Error)]);

@@ -37,6 +37,10 @@ pub struct Installation {
     pub watches_store: bool,
     /// Whether callers of the invalidation port are asked for a token.
     pub reviews_tokens: bool,
+    /// Whether the K8s manager looks if Secrets are there (`webhook.k8s.checkExists`).
+    pub looks_first: bool,
+    /// Whether Kubernetes Events are written (`webhook.events.enabled`).
+    pub writes_events: bool,
 }
 
 /// From where, and how, it is looked at.

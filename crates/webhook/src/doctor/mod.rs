@@ -81,7 +81,7 @@ pub async fn examine(
     let mut running: FuturesUnordered<_> = checks
         .into_iter()
         .map(|(check, work)| async move {
-            // A dry-run pod has the limit for itself, twice.
+            // Each of two dry-run pods has the limit for itself.
             let limit = if check == Check::Admission { limit * 3 } else { limit };
             let findings = tokio::time::timeout(limit, work).await.unwrap_or_else(|_| vec![late(limit)]);
             (check, findings)

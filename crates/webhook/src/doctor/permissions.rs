@@ -40,29 +40,38 @@ pub(super) fn features(installation: &Installation) -> Vec<Feature> {
     let secrets = |namespace: &str, name: &str| core("secrets", Some(namespace), name);
     let everywhere =
         |rules: [(&'static str, Verb); 3]| rules.map(|(resource, verb)| (core(resource, None, ""), verb)).to_vec();
-    let (made, kept) = ([Verb::Get, Verb::Create, Verb::Update], Level::Error);
+    let (filled, anew) = ([Verb::Get, Verb::Update], [Verb::Create]);
     let mut features = Vec::new();
     let mut add = |name, without, level, needs| features.push(Feature { name, without, level, needs });
     if installation.registers {
         let name = &installation.registration.name;
         let configuration = object("admissionregistration.k8s.io", "mutatingwebhookconfigurations", None, name);
-        let needs = on(&configuration, &[Verb::Get, Verb::Create, Verb::Patch]);
+        let needs = on(&configuration, &[Verb::Get, Verb::Patch]);
         add("register the webhook", "the API server does not call it, or not for long", Level::Error, needs);
+        let without = "a registration that is not there, or is deleted, stays away";
+        add("make the registration anew", without, Level::Info, on(&configuration, &anew));
+        let without = "what others change in the registration is put right minutes later";
+        add("watch the registration", without, Level::Info, on(&configuration, &[Verb::Watch]));
     }
     if let Some((namespace, name)) = &installation.authority_secret {
-        let needs = on(&secrets(namespace, name), &made);
-        add("share a CA between replicas", "there is no certificate to serve", Level::Error, needs);
+        let secret = secrets(namespace, name);
+        add("share a CA between replicas", "there is no certificate to serve", Level::Error, on(&secret, &filled));
+        let without = "a Secret that is not there, or is deleted, stays away";
+        add("make the CA's Secret anew", without, Level::Info, on(&secret, &anew));
     } else if installation.makes_certificate {
-        let needs = on(&secrets(namespace, &installation.certificate_secret), &made);
-        add("make a certificate where there is none", "one that is lost is not replaced", Level::Warning, needs);
+        let needs = on(&secrets(namespace, &installation.certificate_secret), &[Verb::Get, Verb::Create, Verb::Update]);
+        add("make a certificate where there is none", "somebody else has to make it", Level::Info, needs);
     }
     for lease in &installation.leases {
-        let needs = on(&object("coordination.k8s.io", "leases", Some(namespace), lease), &made);
-        add("elect a leader", "what one replica does for all is done by none", Level::Warning, needs);
+        let lease = object("coordination.k8s.io", "leases", Some(namespace), lease);
+        let without = "what one replica does for all is done by none";
+        add("elect a leader", without, Level::Warning, on(&lease, &filled));
+        let without = "a Lease that is not there, or is deleted, stays away";
+        add("make the Lease anew", without, Level::Info, on(&lease, &anew));
     }
     if settings.delivery == Delivery::SecretRef {
         let without = "pods whose values come by reference are refused in every namespace without a Role of its own";
-        add("keep mirrors", without, kept, everywhere(KEEPING));
+        add("keep mirrors", without, Level::Error, everywhere(KEEPING));
         add("collect mirrors", "mirrors that nobody needs stay for ever", Level::Warning, everywhere(COLLECTING));
     }
     if settings.embedded.image_pull_secrets {
@@ -78,9 +87,19 @@ pub(super) fn features(installation: &Installation) -> Vec<Feature> {
             add("watch the K8s store", without, Level::Warning, needs);
         }
     }
+    if installation.looks_first {
+        let needs = on(&core("secrets", None, ""), &[Verb::Get]);
+        let without = "webhook.k8s.checkExists cannot tell what is missing";
+        add("look whether Secrets of pods are there", without, Level::Warning, needs);
+    }
     if installation.reviews_tokens {
         let needs = on(&object("authentication.k8s.io", "tokenreviews", None, ""), &[Verb::Create]);
         add("review tokens", "every invalidation is refused", Level::Error, needs);
+    }
+    if installation.writes_events {
+        let needs = on(&object("events.k8s.io", "events", None, ""), &[Verb::Create, Verb::Patch]);
+        let without = "the owner of a refused pod does not show why";
+        add("write Events at refused pods' controllers", without, Level::Info, needs);
     }
     features
 }

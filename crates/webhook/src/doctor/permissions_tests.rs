@@ -29,6 +29,14 @@ async fn a_missing_verb_is_said_with_what_follows_and_with_the_rule() {
 }
 
 #[tokio::test]
+async fn objects_that_others_make_need_not_be_made_anew() {
+    let server = FakeApiServer::default();
+    server.cluster().forbidden.extend(["create mutatingwebhookconfigurations", "create leases"]);
+    let findings = judged(&server, &installation(), &options(true)).await;
+    assert_eq!(ids(&findings), [(Id::PermissionsMissing, Level::Info); 2]);
+}
+
+#[tokio::test]
 async fn without_list_and_delete_only_collecting_is_missing_and_that_is_a_warning() {
     let server = FakeApiServer::default();
     server.cluster().forbidden.extend(["list", "delete"]);

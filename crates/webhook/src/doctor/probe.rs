@@ -43,6 +43,9 @@ pub(super) enum Outcome {
     Silent(String),
 }
 
+/// How much longer than the API server we wait.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// One try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Try {
@@ -61,7 +64,11 @@ pub(super) async fn ask(reader: &Reader, installation: &Installation, options: &
     let organization = installation.settings.access.organizations.first().map_or("flyte", String::as_str);
     // One after the other: the first opens the API server's connection, as any pod before would have.
     let plain = attempt(reader, options, &pod(organization, false)).await;
-    let asking = attempt(reader, options, &pod(organization, true)).await;
+    let asking = match plain.outcome {
+        Outcome::Admitted { .. } => attempt(reader, options, &pod(organization, true)).await,
+        // What keeps the first one out keeps the second one out too.
+        _ => plain.clone(),
+    };
     Facts { plain, asking }
 }
 
@@ -103,17 +110,20 @@ fn pod(organization: &str, asks: bool) -> Value {
 
 async fn attempt(reader: &Reader, options: &Options, pod: &Value) -> Try {
     let start = Instant::now();
-    // The API server waits for a webhook for up to 30 s; so do we, if we may.
-    let outcome = match timeout(options.timeout, send(reader, &options.test_namespace, pod)).await {
+    let seconds = options.timeout.as_secs().max(1);
+    let path = format!("/api/v1/namespaces/{}/pods?dryRun=All&timeout={seconds}s", options.test_namespace);
+    // The API server gives up first, and says where it was.
+    let outcome = match timeout(options.timeout + GRACE, send(reader, path, pod)).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::Silent(error.to_string()),
-        Err(_) => Outcome::Silent(format!("no answer after {} s", options.timeout.as_secs())),
+        // When its time is over, the API server may end the connection without a word.
+        Ok(Err(error)) if start.elapsed() < options.timeout => Outcome::Silent(error.to_string()),
+        _ => Outcome::Silent(format!("no answer after {seconds} s (with a longer --timeout it may say why)")),
     };
     Try { outcome, took: start.elapsed() }
 }
 
-async fn send(reader: &Reader, namespace: &str, pod: &Value) -> Result<Outcome, kube::Error> {
-    let request = http::Request::post(format!("/api/v1/namespaces/{namespace}/pods?dryRun=All"))
+async fn send(reader: &Reader, path: String, pod: &Value) -> Result<Outcome, kube::Error> {
+    let request = http::Request::post(path)
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Body::from(pod.to_string().into_bytes()))
         .map_err(kube::Error::HttpError)?;

@@ -95,7 +95,9 @@ fn missing(installation: &Installation, there: bool) -> Finding {
 fn differences(installation: &Installation, webhook: &Value) -> Vec<Finding> {
     let desired = desired(&installation.registration, None);
     let Some(members) = desired["webhooks"][0].as_object() else { return Vec::new() };
-    let differing = members.iter().filter(|(name, wanted)| !holds(&webhook[name.as_str()], wanted));
+    // That failures are ignored is told with what follows from it.
+    let told = |name: &str| name == "failurePolicy" && webhook[name] == "Ignore";
+    let differing = members.iter().filter(|(name, wanted)| !holds(&webhook[name.as_str()], wanted) && !told(name));
     differing.map(|(name, wanted)| difference(installation, name, wanted, &webhook[name.as_str()])).collect()
 }
 
@@ -125,6 +127,11 @@ fn holds(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {
             wanted.iter().all(|(name, wanted)| found.get(name).is_some_and(|found| holds(found, wanted)))
+        }
+        // What others have added under names of their own is theirs.
+        (Value::Array(found), Value::Array(wanted)) if wanted.iter().any(|wanted| wanted["name"].is_string()) => {
+            let named = |name: &Value| found.iter().find(|found| found["name"] == *name);
+            wanted.iter().all(|wanted| named(&wanted["name"]).is_some_and(|found| holds(found, wanted)))
         }
         (Value::Array(found), Value::Array(wanted)) => {
             found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| holds(found, wanted))

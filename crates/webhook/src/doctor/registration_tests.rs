@@ -61,13 +61,22 @@ fn a_field_that_differs_is_named_with_both_values() {
 }
 
 #[test]
+fn what_others_add_by_name_is_no_difference() {
+    let condition = |name: &str| json!({"name": name, "expression": "true"});
+    let wanted = json!([condition("ours")]);
+    assert!(holds(&json!([condition("theirs"), condition("ours")]), &wanted));
+    assert!(!holds(&json!([condition("theirs")]), &wanted));
+    assert!(!holds(&json!(["CREATE", "UPDATE"]), &json!(["CREATE"])));
+}
+
+#[test]
 fn ignored_failures_and_owners_are_warned_of() {
     let mut there = stored(&installation());
     there["webhooks"][0]["failurePolicy"] = json!("Ignore");
     there["metadata"]["ownerReferences"] = json!([{"kind": "Pod", "name": "hook-0"}]);
     let warned = ids(&judged(&installation(), there, Vec::new()));
-    assert!(warned.contains(&(Id::RegistrationIgnoresFailures, Level::Warning)), "{warned:?}");
-    assert!(warned.contains(&(Id::RegistrationOwned, Level::Warning)), "{warned:?}");
+    let expected = [(Id::RegistrationIgnoresFailures, Level::Warning), (Id::RegistrationOwned, Level::Warning)];
+    assert_eq!(warned, expected, "each once");
 }
 
 #[test]

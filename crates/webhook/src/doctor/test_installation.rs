@@ -30,6 +30,8 @@ pub(super) fn installation() -> Installation {
         store_namespace: None,
         watches_store: false,
         reviews_tokens: false,
+        looks_first: false,
+        writes_events: false,
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Verb {
     Get,
     /// Read all objects of a kind.
     List,
-    /// Be told of changes of a kind.
+    /// Hear of changes.
     Watch,
     /// Make an object.
     Create,
@@ -137,7 +137,7 @@ impl Object {
         // RBAC cannot limit `create` to a name, because the name is not known when it is checked; names that are made from
         // requests are not known when the rule is written.
         let names = match verb {
-            Verb::Create | Verb::List | Verb::Watch => String::new(),
+            Verb::Create | Verb::List => String::new(),
             _ if self.name.is_empty() || is_mirror_name(&self.name) || self.name.starts_with(IMAGE_PULL) => {
                 String::new()
             }
