@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod dev;
 mod diff;
+mod doctor;
 mod documents;
 mod endpoint;
 mod explain;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use flyte_secrets_config::ConfigErrors;
 use flyte_secrets_core::Profile;
+use flyte_secrets_webhook::doctor::Level;
 
 use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
 use output::Message;
@@ -39,6 +41,8 @@ pub(crate) enum Failed {
     Refused,
     /// What is wrong has been told.
     Told,
+    /// The cluster was looked at, and the worst that was found is this.
+    Found(Level),
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Refused) => ExitCode::from(3),
         Err(Failed::Told) => ExitCode::FAILURE,
+        Err(Failed::Found(level)) => doctor::exit_code(level),
         Err(Failed::Config(errors)) => {
             for error in errors.errors() {
                 Message::Error { message: &error.to_string() }.tell(as_json);
@@ -100,6 +105,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Inject(args) => args.output == InjectOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
+        Command::Doctor(args) => args.output == TextOutput::Json,
         Command::Annotations(AnnotationsCommand::Decode(args)) => args.output == TextOutput::Json,
         Command::Config(ConfigCommand::Show { output } | ConfigCommand::Check { output }) => {
             *output == TextOutput::Json
@@ -131,6 +137,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Inject(args) => inject::run(surroundings, config, args).await,
             Command::Explain(args) => explain::run(surroundings, config, args).await,
             Command::Secret(args) => secret::run(surroundings, config, args).await,
+            Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,
             Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
         }

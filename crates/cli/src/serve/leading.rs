@@ -27,12 +27,16 @@ pub(super) async fn collect(config: &Config, writers: Option<&Writers>, end: End
     };
     let client = client().await?;
     let identity = leader::identity(pod_name.as_deref().unwrap_or(service_name));
-    let settings =
-        LeaderSettings { name: format!("{service_name}-leader"), ..LeaderSettings::new(namespace, identity) };
+    let settings = LeaderSettings { name: lease(service_name), ..LeaderSettings::new(namespace, identity) };
     let mirrors = writers.mirrors.clone();
     let checker = Collector::new(mirrors.clone());
     tokio::spawn(async move { checker.check_permissions().await });
     let (state, _) = watch::channel(Leadership::default());
     let work = move || Collector::new(mirrors.clone()).run();
     Ok(Some(tokio::spawn(leader::lead(client, settings, state, end.reached(), work))))
+}
+
+/// The name of the Lease by which the replicas of a webhook elect the one that collects.
+pub(crate) fn lease(service_name: &str) -> String {
+    format!("{service_name}-leader")
 }

@@ -3,8 +3,8 @@
 mod certificates;
 mod ending;
 mod invalidations;
-mod leading;
-mod registration;
+pub(crate) mod leading;
+pub(crate) mod registration;
 mod values;
 
 use std::sync::Arc;

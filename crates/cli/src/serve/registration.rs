@@ -17,12 +17,7 @@ pub(super) async fn register(
     readiness: &Readiness,
 ) -> Result<()> {
     let Some(endpoint) = endpoint.filter(|_| webhook.register) else { return Ok(()) };
-    let settings = RegistrationSettings {
-        name: webhook.service_name.clone(),
-        endpoint,
-        namespace_selector: webhook.namespace_selector.clone(),
-        timeout: webhook.timeout,
-    };
+    let settings = settings(webhook, endpoint);
     let Registration { mut state, work } = keep_registered(client().await?, settings, ca_bundle, Pace::default());
     tokio::spawn(work);
     readiness.unmet(REGISTRATION, "not registered with the API server yet");
@@ -42,4 +37,14 @@ pub(super) async fn register(
         }
     });
     Ok(())
+}
+
+/// What is registered for a webhook at `endpoint`.
+pub(crate) fn settings(webhook: &WebhookSettings, endpoint: Endpoint) -> RegistrationSettings {
+    RegistrationSettings {
+        name: webhook.service_name.clone(),
+        endpoint,
+        namespace_selector: webhook.namespace_selector.clone(),
+        timeout: webhook.timeout,
+    }
 }

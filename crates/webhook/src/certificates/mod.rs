@@ -17,6 +17,7 @@ mod resolver;
 pub use files::{FilesError, load, write};
 pub use init::{InitError, InitSettings, Outcome, init, init_files};
 pub use inspect::{Inspected, Problem, inspect};
+pub(crate) use inspect::{inspect_chain, validity_of};
 pub use issue::{CertificateAuthority, IssueError};
 pub use key_pair::{CA_CRT, KeyPairPem, TLS_CRT, TLS_KEY};
 pub use names::{CertificateNames, InvalidName};
