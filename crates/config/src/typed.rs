@@ -147,6 +147,8 @@ fn injection(values: Getter<'_>, pod_namespace: Option<&str>) -> Settings {
         on_manager_failure: values.named("webhook.onManagerFailure"),
         on_collision: values.named("webhook.onCollision"),
         init_container_placement: values.named("webhook.initContainerPlacement"),
+        init_container_security_context: values.named("webhook.initContainerSecurityContext"),
+        check_exists: values.named("webhook.k8s.checkExists"),
     }
 }
 
@@ -195,6 +197,7 @@ fn webhook(
         service_port: values.port("webhook.servicePort"),
         url: values.optional_text("webhook.url"),
         timeout: values.duration("webhook.webhookTimeout").unwrap_or(DEFAULT_CLIENT.timeout),
+        shutdown_delay: values.duration("webhook.shutdownDelay").unwrap_or_default(),
         register: !values.bool("webhook.disableCreateMutatingWebhookConfig"),
         namespace_selector: selector.as_object().is_some_and(|members| !members.is_empty()).then_some(selector),
         metrics_port: values.port("webhook.metricsPort"),
