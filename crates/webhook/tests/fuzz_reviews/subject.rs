@@ -91,7 +91,7 @@ impl Subject {
                 LookUpSettings { scopes: Scopes::Sequential, attempts: 1, ..LookUpSettings::uncached() },
                 Arc::new(NoObserver),
             ),
-            pull_secrets: None,
+            ..Sources::default()
         };
         let metrics = Metrics::new("flyte:");
         let reviewer = Arc::new(PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings)), sources, None));
