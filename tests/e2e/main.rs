@@ -7,6 +7,7 @@ mod harness;
 
 mod access;
 mod certificates;
+mod check_exists;
 mod flyte1;
 mod golden_pods;
 mod hanging_store;
@@ -21,6 +22,8 @@ mod no_value_in_the_pod;
 mod pods;
 mod registration;
 mod reinvocation;
+mod replicas;
+mod restricted;
 mod secrecy;
 mod service;
 mod stores;

@@ -152,7 +152,7 @@ async fn referred(
     let (Failure::Declined(doubt) | Failure::Retryable(doubt)) = failure;
     let doubt = plain(&doubt, MAX_REASON);
     let annotation = plain(&handled.request.annotation, MAX_REASON);
-    tracing::warn!(target: "k8s_check", namespace, annotation, "a pod is admitted although K8s {doubt}");
+    tracing::warn!(namespace, annotation, "a pod is admitted although K8s {doubt}");
     handled.doubt = Some(doubt);
     Ok(injection)
 }

@@ -151,7 +151,8 @@ async fn an_end_during_a_request_tells_http2_clients_to_go_elsewhere_and_answers
 
 #[tokio::test]
 async fn a_connection_that_never_asks_for_anything_does_not_hold_up_the_end() {
-    let settings = ServerSettings { shutdown_delay: Duration::ZERO, webhook_timeout: Duration::from_secs(60), ..quick() };
+    let settings =
+        ServerSettings { shutdown_delay: Duration::ZERO, webhook_timeout: Duration::from_secs(60), ..quick() };
     let mut server = Server::start(Script::Patch, settings).await;
     let silent = server.connect(&[]).await.unwrap();
     sleep(Duration::from_millis(50)).await;
