@@ -101,13 +101,17 @@ fn some(failed: &[&Failed]) -> String {
 /// Says what became of a load, and checks that it was one.
 fn tell(what: &str, report: &Report) {
     let Report { sent, slowest, failed } = report;
-    writeln!(std::io::stdout(), "\n{what}: {sent} pods, {} failed, the slowest took {slowest:?}", failed.len())
-        .unwrap();
+    say(&format!("{what}: {sent} pods, {} failed, the slowest took {slowest:?}", failed.len()));
     assert!(*sent > 5 * PER_SECOND as usize, "{sent} pods are no load");
 }
 
 fn figure(name: &str, count: usize) {
-    writeln!(std::io::stdout(), "\nfigure: {name} = {count} admissions").unwrap();
+    say(&format!("figure: {name} = {count} admissions"));
+}
+
+/// On a line of its own, past what captures the output of tests.
+fn say(line: &str) {
+    std::io::stdout().write_all(format!("\n{line}\n").as_bytes()).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,7 +158,7 @@ async fn when_a_replica_is_killed_no_admission_fails_but_those_that_went_to_it()
     let (theirs, ours): (Vec<&Failed>, Vec<&Failed>) =
         report.failed.iter().partition(|one| went_to_the_dead(one, &deaths));
     // Kubernetes asks once, and learns late that nobody is there: what it sends meanwhile is lost, whoever is asked.
-    writeln!(std::io::stdout(), "\nsent to a replica that was dead already, or cut with it: {}", theirs.len()).unwrap();
+    say(&format!("figure: admissions_lost_with_a_killed_replica = {} admissions", theirs.len()));
     figure("failed_admissions_leader_kill", ours.len());
     assert!(ours.is_empty(), "{}", some(&ours));
 }
