@@ -98,6 +98,13 @@ pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings
     let stores = typed_stores::settings(values, asked, kube_client);
     typed_stores::warn(values, &stores, warnings);
     let mirrors = mirrors(values, warnings);
+    let check = "webhook.k8s.checkExists";
+    if values.text(check) == "Refuse" && values.text("webhook.onUnserved") == "Admit" {
+        let origin = values.origin(check);
+        let consequence =
+            "pods whose Secrets are not there are admitted without them; add `webhook.onUnserved: Refuse`";
+        warnings.push(format!("{origin}: {check}: {consequence}"));
+    }
     Config {
         injection: injection(values, pod_namespace.as_deref()),
         stores,

@@ -293,3 +293,20 @@ fn the_image_builder_is_another_part_of_flyte() {
     assert_eq!(load_one(text).unwrap(), defaults);
     assert_eq!(load(&with_flags(&[("webhook.imageBuilderConfig.enabled", "true")])).unwrap(), defaults);
 }
+
+#[test]
+fn looking_for_secrets_that_are_not_there_is_of_no_use_where_everything_is_admitted() {
+    for (yaml, warned) in [
+        ("webhook: {profile: flyte1, k8s: {checkExists: Refuse}}", true),
+        ("webhook: {profile: flyte1, onUnserved: Refuse, k8s: {checkExists: Refuse}}", false),
+        ("webhook: {profile: flyte1, k8s: {checkExists: Warn}}", false),
+        ("webhook: {k8s: {checkExists: Refuse}}", false),
+    ] {
+        let warnings = load_one(yaml).unwrap().warnings;
+        assert_eq!(
+            warnings.iter().any(|text| text.contains("add `webhook.onUnserved: Refuse`")),
+            warned,
+            "{warnings:?}"
+        );
+    }
+}
