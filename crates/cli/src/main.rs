@@ -22,6 +22,7 @@ mod stores;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use flyte_secrets_config::ConfigErrors;
@@ -31,6 +32,9 @@ use flyte_secrets_webhook::doctor::Level;
 use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
 use output::Message;
 use setup::{Surroundings, split_arguments};
+
+/// How long work on other threads may go on when everything else has ended.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Why a command ends with another code than 0.
 #[derive(Debug)]
@@ -127,7 +131,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match &cli.command {
             Command::Webhook(args) => match args.command {
                 None => serve::run(surroundings, config).await,
@@ -141,5 +145,8 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Dev(args) => dev::run(surroundings, config, args).await,
             Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
-    })
+    });
+    // What still runs was given up: a name that does not resolve, say, would keep us for as long as it takes.
+    runtime.shutdown_timeout(LAST_WORK);
+    outcome
 }

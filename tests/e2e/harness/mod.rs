@@ -3,7 +3,9 @@
 pub(crate) mod api;
 pub(crate) mod bed;
 pub(crate) mod certs;
+pub(crate) mod endpoints;
 pub(crate) mod identity;
+pub(crate) mod load;
 pub(crate) mod plain_http;
 pub(crate) mod pod;
 pub(crate) mod program;

@@ -39,10 +39,17 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Res
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(run_with(loaded.config).await?)
+    let end = Ending::at_signal()?;
+    tokio::select! {
+        ended = run_with(loaded.config, end.clone()) => Ok(ended?),
+        () = end.at_once() => {
+            tracing::warn!("ending at once: nothing is served yet, or a second signal asks for it");
+            Ok(())
+        }
+    }
 }
 
-async fn run_with(config: Config) -> Result<()> {
+async fn run_with(config: Config, end: Ending) -> Result<()> {
     let Config { injection, webhook, .. } = &config;
     for note in access::warnings(&injection.access, injection.profile) {
         tracing::warn!("webhook.accessPolicy: {note}");
@@ -59,7 +66,6 @@ async fn run_with(config: Config) -> Result<()> {
     let tls = Arc::new(server_config(reloader.resolver()));
     register(webhook, endpoint, reloader.ca_bundle(), &readiness).await?;
     tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
-    let end = Ending::at_signal()?;
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
     let leading = collect(&config, writers.as_ref(), end.clone()).await?;
@@ -69,9 +75,11 @@ async fn run_with(config: Config) -> Result<()> {
         listen_port: webhook.listen_port,
         metrics_port: webhook.metrics_port,
         webhook_timeout: webhook.timeout,
+        shutdown_delay: webhook.shutdown_delay,
         ..ServerSettings::default()
     };
-    let running = serve(server, Arc::new(reviewer), tls, readiness, metrics, end.reached()).await?;
+    let running = serve(server, Arc::new(reviewer), tls, readiness, metrics, end.clone().reached()).await?;
+    end.in_good_order();
     tracing::info!(
         address = %running.addr,
         metrics = %running.metrics_addr,
