@@ -10,7 +10,7 @@ use anstyle::AnsiColor;
 use anyhow::{Context, Result};
 use flyte_secrets_config::{Config, InvalidationAuthentication, StoreSettings};
 use flyte_secrets_core::Profile;
-use flyte_secrets_core::settings::Delivery;
+use flyte_secrets_core::settings::{CheckExists, Delivery};
 use flyte_secrets_webhook::doctor::{Check, Finding, Installation, Level, Options, Report, Store, examine};
 use flyte_secrets_webhook::kubernetes::watching_client;
 use serde::Serialize;
@@ -122,7 +122,7 @@ fn installation(config: &Config, namespace: &str) -> Result<Installation> {
         watches_store: store.is_some_and(|store| store.watch),
         reviews_tokens: webhook.cache_invalidation_port.is_some()
             && webhook.invalidation.authentication == InvalidationAuthentication::TokenReview,
-        looks_first: false,
+        looks_first: injection.check_exists != CheckExists::Off,
         writes_events: false,
     })
 }
