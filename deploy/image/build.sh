@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build.sh PROGRAM ARCHIVE [NAME:TAG]: makes the image of a static program, as an OCI archive, and prints its digest.
 #
-# The same program, authorities and revision give the same digest, on any day and any machine:
+# The same program, authorities, revision and buildah give the same digest on any day:
 #   SOURCE_DATE_EPOCH  the time in the image, in seconds since 1970 (default: that of the last commit, or 0)
 #   REVISION           the commit in its labels (default: the last one, or "unknown")
 #   CA_BUNDLE          the authorities of public certificates, in PEM (default: see ca-bundle.sh)

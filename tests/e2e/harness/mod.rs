@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod bed;
 pub(crate) mod certs;
+pub(crate) mod flytekit;
 pub(crate) mod identity;
 pub(crate) mod plain_http;
 pub(crate) mod pod;
