@@ -32,6 +32,9 @@ chmod 755 "$work/root/bin/flyte-secrets"
 # What Flyte 1's manifests run; by this name the program behaves as Flyte 1 does.
 ln -s flyte-secrets "$work/root/bin/flytepropeller"
 install -m 644 "$CA_BUNDLE" "$work/root/etc/ssl/certs/ca-certificates.crt"
+# Names are looked for as everywhere: in the pod's /etc/hosts, then by DNS. The libc in the program reads it.
+echo "hosts: files dns" >"$work/root/etc/nsswitch.conf"
+chmod 644 "$work/root/etc/nsswitch.conf"
 cp "$here/Containerfile" "$work/"
 
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }

@@ -95,7 +95,7 @@ async fn every_replica_is_confined(webhook: &Namespace) {
     }
 }
 
-/// The API server keeps its connection (HTTP/2), so that one replica gets all of it.
+/// The API server keeps its connections (HTTP/2), so that one replica may get all of it.
 async fn a_steady_load_is_served(webhook: &Namespace, tasks: &Namespace) {
     let load = Load::start(tasks, 50, Pods::DryRun);
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -29,7 +29,9 @@ fn files(root: &Path) -> Vec<String> {
 fn the_image_holds_one_static_program_and_the_authorities_of_public_certificates() {
     let image = Image::unpack(&image::archive());
 
-    assert_eq!(files(&image.root()), ["bin/flyte-secrets", "bin/flytepropeller", "etc/ssl/certs/ca-certificates.crt"]);
+    let expected =
+        ["bin/flyte-secrets", "bin/flytepropeller", "etc/nsswitch.conf", "etc/ssl/certs/ca-certificates.crt"];
+    assert_eq!(files(&image.root()), expected);
     assert_eq!(std::fs::read_link(image.root().join("bin/flytepropeller")).unwrap(), Path::new("flyte-secrets"));
     assert!(!readelf(&image, "-lW").contains("INTERP"), "it would need a loader");
     assert!(!readelf(&image, "-dW").contains("NEEDED"), "it would need libraries");
