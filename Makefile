@@ -3,6 +3,7 @@
 #   make test      everything: installs what the tests need, then lint, unit, benchmarks in short, end to end
 #   make lint      formatting, clippy, licences and sources of dependencies
 #   make unit      unit, vector, property, router and documentation tests; no cluster
+#   make charts    the Helm chart and the kustomize overlays, without a cluster; `make charts-update` writes what is made of others
 #   make e2e       against a real API server and a real kubelet
 #   make bench     the benchmarks in full
 #   make figures   the figures of the last `make test` and `make bench`
@@ -12,7 +13,7 @@ SHELL := bash
 .DEFAULT_GOAL := test
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: run test install lint unit build e2e bench bench-short figures clean-bed
+.PHONY: run test install lint unit build charts charts-update e2e bench bench-short figures clean-bed
 
 # One set of packages and features for every build, so that each thing is built once: all stores, and the tests that
 # run them for real.
@@ -27,7 +28,7 @@ LOG = { mkdir -p $(LOGS); tee $(LOGS)/$@.log; }
 run:
 	cargo run -- dev
 
-test: install lint unit bench-short e2e
+test: install lint unit charts bench-short e2e
 
 install:
 	tests/install.sh
@@ -47,9 +48,16 @@ unit:
 build:
 	cargo build $(BUILD) --bins --examples
 
+charts charts-update: build
+	source tests/env.sh
+	export HELM=$$helm KUBECTL="$$KTB_CACHE/bin/kubebox kubectl" FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets PYTHONDONTWRITEBYTECODE=1
+	$(if $(findstring update,$@),"$$charts_venv/bin/python" tests/charts/generate.py && export UPDATE_GOLDEN=1)
+	"$$charts_venv/bin/python" tests/charts/check.py $(TEST)
+
 e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
+	export FLYTE_SECRETS_HELM=$$helm
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 
 # The server and the load come from one release build; what is measured is the program that ships.

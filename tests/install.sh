@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: Debian packages, the test
-# bed's programs, a Python with flytekit, one with servers of stores, cargo-deny.
+# bed's programs, a Python with flytekit, one with servers of stores, one with the
+# schemas of Kubernetes, Helm, cargo-deny.
 # Takes no time when all is there.
 #
 #   install.sh         everything
@@ -47,6 +48,18 @@ cargo_deny() {
   say "cargo-deny: $((SECONDS - begin)) s"
 }
 
+# About two minutes; the Go caches are dropped.
+helm() {
+  [ ! -x "$helm" ] || return 0
+  local begin=$SECONDS go
+  command -v go >/dev/null || die "Go is needed to build Helm: https://go.dev/dl"
+  go=$(mktemp -d)
+  GOPATH=$go GOCACHE=$go/cache GOBIN=${helm%/helm} GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS="-modcacherw -buildvcs=false -trimpath" \
+    go install -ldflags="-s -w" "helm.sh/helm/v4/cmd/helm@v$helm_version" 2>/dev/null || { rm -rf "$go"; die "Helm could not be built"; }
+  rm -rf "$go"
+  say "helm: $((SECONDS - begin)) s"
+}
+
 packages
 toolchain
 cargo_deny
@@ -56,3 +69,5 @@ KTB_TRIM=1 "$tests/testbed/build.sh" >&2
 say "test bed: $((SECONDS - begin)) s"
 "$tests/python/venv.sh" >/dev/null
 "$tests/python/venv.sh" stores >/dev/null
+"$tests/python/venv.sh" charts >/dev/null
+helm

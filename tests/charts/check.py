@@ -7,12 +7,13 @@ import functools
 import json
 import os
 import re
+import sys
 import tempfile
 import unittest
 
 import kubernetes_validate
 import yaml
-from rendering import CHART, HERE, NAMESPACE, ROOT, built, helm, named, objects, overlays, pods, refusal, rendered, run, values_files
+from rendering import CHART, HERE, NAMESPACE, RELEASE, ROOT, built, helm, named, objects, overlays, pods, refusal, rendered, run, values_files
 
 OLDEST = (1, 30)
 # Kinds of others, whose schemas are not Kubernetes' own.
@@ -27,7 +28,7 @@ def from_values(file):
 @functools.cache
 def everything():
     """Every set of objects, by its name."""
-    return {file.stem: from_values(file) for file in values_files()} | {overlay.name: built(overlay) for overlay in overlays()}
+    return {file.stem: from_values(file) for file in values_files()} | {f"overlay-{overlay.name}": built(overlay) for overlay in overlays()}
 
 
 def versions():
@@ -138,7 +139,7 @@ class Chart(unittest.TestCase):
         for setting, name in cases:
             with self.subTest(setting):
                 words = refusal("--set", setting)
-                self.assertIn("values.schema.json", words)
+                self.assertIn("the specifications of the schema", words)
                 self.assertIn(name, words)
 
     def test_values_that_contradict_each_other_are_refused_with_the_way_out(self):
@@ -189,7 +190,7 @@ class Chart(unittest.TestCase):
         closed(schema)
 
     def test_what_is_made_of_other_files_is_in_step(self):
-        outcome = run("python3" if "VIRTUAL_ENV" in os.environ else os.sys.executable, HERE / "generate.py", "--check")
+        outcome = run(sys.executable, HERE / "generate.py", "--check")
         self.assertEqual(outcome.returncode, 0, outcome.stderr)
 
     def test_there_is_one_version(self):
@@ -321,7 +322,7 @@ class Chart(unittest.TestCase):
 
     def test_uninstalling_needs_no_job_unless_the_webhook_makes_objects(self):
         with_jobs = {name for name, found in everything().items() if named(found, "Job")}
-        self.assertEqual(with_jobs, {"auto", "flyte1", "everything"})
+        self.assertEqual(with_jobs, {"auto", "flyte1", "everything", "overlay-flyte1"})
         for name in ("auto", "everything"):
             (job,) = named(everything()[name], "Job")
             self.assertEqual(job["metadata"]["annotations"]["helm.sh/hook"], "post-delete")
@@ -371,17 +372,17 @@ class Overlays(unittest.TestCase):
 
     def test_flyte_1s_cluster_role_stays(self):
         for name in ("flyte1", "flyte1-init-container", "flyte1-no-job"):
-            (role,) = named(everything()[name], "ClusterRole")
+            (role,) = named(everything()[f"overlay-{name}"], "ClusterRole")
             self.assertEqual(role["rules"][0]["verbs"], ["get", "create", "update", "patch"])
 
     def test_beside_flyte_2_no_name_is_flytes(self):
         flytes = {"flyte-pod-webhook", "flyte-binary-webhook", "flyte-binary-webhook-secret", "flyte-binary-webhook-headless"}
-        self.assertFalse({one["metadata"]["name"] for one in everything()["flyte2-beside"]} & flytes)
+        self.assertFalse({one["metadata"]["name"] for one in everything()["overlay-flyte2-beside"]} & flytes)
 
     def test_flyte_2_tells_the_headless_service_of_changed_secrets(self):
         values = yaml.safe_load((ROOT / "deploy/kustomize/flyte2-beside/flyte-values.yaml").read_text())
         url = values["configuration"]["inline"]["secret"]["webhookURL"]
-        services = {f"http://{one['metadata']['name']}.{one['metadata']['namespace']}.svc:{port['port']}" for one in named(everything()["flyte2-beside"], "Service") for port in one["spec"]["ports"]}
+        services = {f"http://{one['metadata']['name']}.{one['metadata']['namespace']}.svc:{port['port']}" for one in named(everything()["overlay-flyte2-beside"], "Service") for port in one["spec"]["ports"]}
         self.assertIn(url, services)
 
 
