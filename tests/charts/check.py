@@ -7,13 +7,14 @@ import functools
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 import unittest
 
 import kubernetes_validate
 import yaml
-from rendering import CHART, HERE, NAMESPACE, RELEASE, ROOT, built, helm, named, objects, overlays, pods, refusal, rendered, run, values_files
+from rendering import CHART, HERE, NAMESPACE, RELEASE, ROOT, built, helm, named, objects, overlays, pods, refusal, rendered, rules, run, values_files
 
 OLDEST = (1, 30)
 # Kinds of others, whose schemas are not Kubernetes' own.
@@ -37,22 +38,6 @@ def versions():
     names = newest_first or os.listdir(folder)
     found = {tuple(map(int, match.groups())) for name in names if (match := re.match(r"v?(\d+)\.(\d+)", name))}
     return sorted(version for version in found if version >= OLDEST)
-
-
-def rules(found):
-    """Every rule, in the words of RBAC, by where it holds."""
-    answer = {}
-    for one in found:
-        if one["kind"] in ("Role", "ClusterRole"):
-            where = f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}".replace(" /", " ")
-            moment = one["metadata"].get("annotations", {}).get("helm.sh/hook")
-            where += f" ({moment})" if moment else ""
-            lines = answer.setdefault(where, [])
-            for rule in one["rules"]:
-                names = " named " + ", ".join(rule["resourceNames"]) if "resourceNames" in rule else ""
-                groups = ", ".join(group or "core" for group in rule["apiGroups"])
-                lines.append(f"{', '.join(rule['verbs'])} on {', '.join(rule['resources'])} of {groups}{names}")
-    return answer
 
 
 def restrictions(pod):
@@ -343,6 +328,17 @@ class Chart(unittest.TestCase):
 
         self.assertEqual(checksum(), checksum("--set", "replicas=3"))
         self.assertNotEqual(checksum(), checksum("--set", "config.webhook.delivery=PodSpec"))
+
+    def test_every_command_of_the_page_on_installing_can_be_run(self):
+        text = (ROOT / "docs/install.md").read_text()
+        blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+        charts = [shlex.split(line)[2:] for line in blocks.splitlines() if re.match("helm (install|upgrade) .*charts/flyte-secrets", line)]
+        self.assertGreater(len(charts), 3)
+        for arguments in charts:
+            with self.subTest(arguments):
+                helm("template", *(word for word in arguments if word not in ("--create-namespace", "--take-ownership", "--install")), cwd=ROOT)
+        applied = set(re.findall(r"kubectl (?:apply|kustomize|delete) -k (\S+)", blocks))
+        self.assertEqual(applied, {f"deploy/kustomize/{overlay.name}" for overlay in overlays()})
 
     def test_two_releases_in_one_cluster_share_no_object_of_the_cluster(self):
         def names(release, namespace):

@@ -4,23 +4,22 @@
   files/defaults.yaml                       the defaults that templates decide by
   README.md                                 the table of values, from the schema and values.yaml
 
+  docs/install.md                           the table of rights, from the rules that the chart renders
+
 and the manifest of the overlay flyte2-beside with the chart. `generate.py` writes them, `generate.py --check` fails where they
 differ. Helm is the program in the variable HELM.
 """
 
 import json
-import os
-import pathlib
 import re
-import subprocess
 import sys
 
 import yaml
+from rendering import CHART, NAMESPACE, OVERLAYS, RELEASE, ROOT, helm, rendered, rules
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts/flyte-secrets"
-OVERLAY = ROOT / "deploy/kustomize/flyte2-beside"
-README_MARKS = ("<!-- values: made by tests/charts/generate.py -->\n", "<!-- end of values -->\n")
+OVERLAY = OVERLAYS / "flyte2-beside"
+VALUES_MARKS = ("<!-- values: made by tests/charts/generate.py -->\n", "<!-- end of values -->\n")
+RIGHTS_MARKS = ("<!-- rights: made by tests/charts/generate.py -->\n", "<!-- end of rights -->\n")
 
 # Settings that are the chart's to decide, by the values around `config`.
 DECIDED = {
@@ -149,46 +148,104 @@ def rows(schema, values, path=""):
             yield f"| `{here}` | {shown} | {meaning}{choices} |"
 
 
+def between(marks, file, table):
+    begin, end = marks
+    head, _, rest = file.read_text().partition(begin)
+    _, _, tail = rest.partition(end)
+    return "\n".join([f"{head}{begin}", *table, f"\n{end}{tail}"])
+
+
 def readme(schema):
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    begin, end = README_MARKS
-    text = (CHART / "README.md").read_text()
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
-    table = "\n".join(["| value | default | meaning |", "|---|---|---|", *rows(schema, values)])
-    return f"{head}{begin}\n{table}\n\n{end}{tail}"
+    table = ["| value | default | meaning |", "|---|---|---|", *rows(schema, values)]
+    return between(VALUES_MARKS, CHART / "README.md", table)
+
+
+# Features and what switches them on, over a webhook that needs as little as possible.
+LEAST = ["registration.by=chart", "certificates.mode=files", "rbac.eventOwners=null"]
+LEAST += [f"config.webhook.{setting}" for setting in ("delivery=PodSpec", "events.enabled=false", "secretManagerTypes={K8s}")]
+EMBEDDED = ["config.webhook.secretManagerTypes={Embedded}", "config.webhook.embeddedSecretManagerConfig.k8sConfig.namespace=store"]
+REGISTERS = ["registration.by=webhook"]
+FEATURES = [
+    ("the webhook keeps its registration (`registration.by: webhook`)", [], REGISTERS),
+    ("… and makes it anew (`rbac.recreate`)", REGISTERS, ["rbac.recreate=true"]),
+    ("rotating certificates (`certificates.mode: auto`)", REGISTERS, ["certificates.mode=auto"]),
+    ("… and makes them anew (`rbac.recreate`)", [*REGISTERS, "certificates.mode=auto"], ["rbac.recreate=true"]),
+    ("Flyte 1's Job (`certificates.files.job`)", [], ["certificates.files.job=true"]),
+    ("values by reference (`config.webhook.delivery: SecretRef`)", [], ["config.webhook.delivery=SecretRef"]),
+    ("… in listed namespaces (`rbac.scope: Namespaces`)", ["rbac.scope=Namespaces", "rbac.namespaces={tasks}"], ["config.webhook.delivery=SecretRef"]),
+    ("the K8s store of Embedded", [], EMBEDDED),
+    ("… without a watch (`k8sConfig.watch: false`)", [], [*EMBEDDED, "config.webhook.embeddedSecretManagerConfig.k8sConfig.watch=false"]),
+    ("image-pull Secrets (`imagePullSecrets.enabled`)", EMBEDDED, ["config.webhook.embeddedSecretManagerConfig.imagePullSecrets.enabled=true"]),
+    ("a look at Secrets first (`config.webhook.k8s.checkExists`)", [], ["config.webhook.k8s.checkExists=Warn"]),
+    ("callers known by their token (`config.webhook.invalidation.authentication`)", [], ["config.webhook.invalidation.authentication=TokenReview"]),
+    ("Events at controllers of refused pods (`config.webhook.events.enabled`), and `get` on `rbac.eventOwners`", [], ["config.webhook.events.enabled=true"]),
+    ("`uninstall.mirrors`", [], ["uninstall.mirrors=true"]),
+]  # fmt: skip
+
+
+def rights():
+    """The rules that each feature adds."""
+
+    def lines(settings):
+        found = rules(rendered(*(word for setting in [*LEAST, *settings] for word in ("--set", setting))))
+        return [f"{re.sub('(/|Role )' + NAMESPACE + '(?=[-/])', lambda match: match[1] + 'RELEASE', where)}: {line}" for where, some in found.items() for line in some]
+
+    yield "| feature | rules |"
+    yield "|---|---|"
+    least = lines([])
+    yield f"| always, with `rbac.scope: Cluster` | {'<br>'.join(map(told, least))} |"
+    for feature, before, settings in FEATURES:
+        known = lines(before)
+        added = [line for line in lines([*before, *settings]) if line not in known]
+        yield f"| {feature} | {'<br>'.join(map(told, added))} |"
+
+
+def told(line):
+    """A rule for people: where, and what."""
+    where, _, rule = line.partition(": ")
+    moment = re.search(r" \((.+)\)$", where)
+    place = "cluster" if where.startswith("ClusterRole") else f"namespace {where.removeprefix('Role ').partition('/')[0]}"
+    place = place.replace("RELEASE", "of the release").replace("namespace store", "namespace of the store").replace("namespace tasks", "each of `rbac.namespaces`")
+    when = f", a Job at {moment[1].replace(',', ', ')}" if moment else ""
+    return f"{place}{when}: {re.sub('^(.+?) on (.+?) of (.+?)( named .+)?$', lambda part: named_rule(part), rule)}"
+
+
+def named_rule(part):
+    group = "" if part[3] == "core" else f" ({part[3]})"
+    return f"`{part[1]}` on {part[2]}{group}{' by name' if part[4] else ''}"
 
 
 def manifest():
-    command = [os.environ.get("HELM", "helm"), "template", "flyte-secrets", CHART, "--namespace", "flyte", "--values", OVERLAY / "values.yaml"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = helm("template", RELEASE, CHART, "--namespace", "flyte", "--values", OVERLAY / "values.yaml")
     kept = [line for line in text.splitlines() if not re.match(r" *(helm.sh/chart|app.kubernetes.io/managed-by):|# Source:", line)]
     head = "# The chart flyte-secrets with values.yaml, without the labels that Helm uses. Made by tests/charts/generate.py."
     return "\n".join([head, *kept]).rstrip() + "\n"
 
 
-def outcome():
-    schema = json.loads((CHART / "values.schema.json").read_text())
-    schema["definitions"]["config"] = config_schema()
-    return {
-        CHART / "values.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n",
-        CHART / "files/defaults.yaml": defaults(),
-        CHART / "README.md": readme(schema),
-        OVERLAY / "flyte-secrets.yaml": manifest(),
-    }
+def steps():
+    """Files and what makes their text, in an order in which each needs only those before it."""
+
+    def schema():
+        return json.loads((CHART / "values.schema.json").read_text()) | {"definitions": {"config": config_schema()}}
+
+    yield CHART / "values.schema.json", lambda: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    yield CHART / "files/defaults.yaml", defaults
+    yield CHART / "README.md", lambda: readme(schema())
+    yield ROOT / "docs/install.md", lambda: between(RIGHTS_MARKS, ROOT / "docs/install.md", rights())
+    yield OVERLAY / "flyte-secrets.yaml", manifest
 
 
 def main():
-    # What Helm renders depends on the other files, so they are written first.
-    if "--check" not in sys.argv:
-        for file, text in list(outcome().items())[:-1]:
-            file.write_text(text)
-    stale = [file for file, text in outcome().items() if not file.exists() or file.read_text() != text]
-    if "--check" in sys.argv:
-        names = ", ".join(str(file.relative_to(ROOT)) for file in stale)
-        sys.exit(f"not in step with docs/configuration.md or values.yaml: {names}; run `make charts-update`" if stale else 0)
-    for file in stale:
-        file.write_text(outcome()[file])
+    stale = []
+    for file, made in steps():
+        text = made()
+        if not file.exists() or file.read_text() != text:
+            stale.append(str(file.relative_to(ROOT)))
+            if "--check" not in sys.argv:
+                file.write_text(text)
+    if "--check" in sys.argv and stale:
+        sys.exit(f"not in step with docs/configuration.md, values.yaml or the chart: {', '.join(stale)}; run `make charts-update`")
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ def run(*command, **more):
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
 
 
-def helm(verb, *arguments):
+def helm(verb, *arguments, **more):
     """What `helm VERB` prints; `subprocess.CalledProcessError` with its words where it fails."""
-    return run(HELM, verb, *arguments, check=True).stdout
+    return run(HELM, verb, *arguments, check=True, **more).stdout
 
 
 def rendered(*arguments):
@@ -70,3 +70,19 @@ def pods(found):
     """The pod templates, by what makes the pods."""
     kinds = ("Deployment", "Job")
     return {f"{one['kind']} {one['metadata']['name']}": one["spec"]["template"] for one in found if one["kind"] in kinds}
+
+
+def rules(found):
+    """Every rule, in the words of RBAC, by where it holds."""
+    answer = {}
+    for one in found:
+        if one["kind"] in ("Role", "ClusterRole"):
+            where = f"{one['kind']} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}".replace(" /", " ")
+            moment = one["metadata"].get("annotations", {}).get("helm.sh/hook")
+            where += f" ({moment})" if moment else ""
+            lines = answer.setdefault(where, [])
+            for rule in one["rules"]:
+                names = " named " + ", ".join(rule["resourceNames"]) if "resourceNames" in rule else ""
+                groups = ", ".join(group or "core" for group in rule["apiGroups"])
+                lines.append(f"{', '.join(rule['verbs'])} on {', '.join(rule['resources'])} of {groups}{names}")
+    return answer
