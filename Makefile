@@ -3,6 +3,7 @@
 #   make test      everything: installs what the tests need, then lint, unit, image, benchmarks in short, end to end, in a cluster
 #   make lint      formatting, clippy, licences and sources of dependencies
 #   make unit      unit, vector, property, router and documentation tests; no cluster
+#   make charts    the Helm chart and the kustomize overlays, without a cluster; `make charts-update` writes what is made of others
 #   make e2e       against a real API server and a real kubelet
 #   make cluster   the image in pods of a real node, as users install it
 #   make image     the image, as an OCI archive, from the release build
@@ -15,7 +16,7 @@ SHELL := bash
 .DEFAULT_GOAL := test
 .ONESHELL:
 .NOTPARALLEL:
-.PHONY: run test install lint unit build e2e release image sbom cluster bench bench-short figures clean-bed
+.PHONY: run test install lint unit build charts charts-update e2e release image sbom cluster bench bench-short figures clean-bed
 
 # One set of packages and features for every build, so that each thing is built once: all stores, and the tests that
 # run them for real.
@@ -35,7 +36,7 @@ LOG = { mkdir -p $(LOGS); tee $(LOGS)/$@.log; }
 run:
 	cargo run -- dev
 
-test: install lint unit image sbom bench-short e2e cluster
+test: install lint unit charts image sbom bench-short e2e cluster
 
 install:
 	tests/install.sh
@@ -55,9 +56,16 @@ unit:
 build:
 	cargo build $(BUILD) --bins --examples
 
+charts charts-update: build
+	source tests/env.sh
+	export HELM=$$helm KUBECTL="$$KTB_CACHE/bin/kubebox kubectl" FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets PYTHONDONTWRITEBYTECODE=1
+	$(if $(findstring update,$@),"$$charts_venv/bin/python" tests/charts/generate.py && export UPDATE_GOLDEN=1)
+	"$$charts_venv/bin/python" tests/charts/check.py $(TEST)
+
 e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
+	export FLYTE_SECRETS_HELM=$$helm
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 
 # cargo-auditable writes the list of crates into the program; the SBOM is read from there.

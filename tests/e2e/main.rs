@@ -7,6 +7,7 @@ mod harness;
 
 mod access;
 mod certificates;
+mod chart;
 mod flyte1;
 mod golden_pods;
 mod hanging_store;
