@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::harness::flytekit::{printed, reading_pod};
 use crate::harness::webhook::PLANTED;
-use crate::harness::{Namespace, bed, eventually, request, task_pod};
+use crate::harness::{Namespace, bed, eventually};
 use crate::support::image;
 use crate::support::kubectl::{apply, delete, kubectl};
 use crate::support::load::{Load, Pods};
 use crate::support::processes::processes;
+use crate::support::tasks::{called, flytekit_reads_secrets};
 use crate::support::testbed::restart_api_server;
-use crate::support::workload::{completed, log, metric, page, pods, rolled_out};
+use crate::support::workload::{log, metric, page, pods, rolled_out};
 
 /// A Job that makes the certificates, a Deployment, its Service and its rights.
 const MANIFESTS: &str = include_str!("manifests/webhook.yaml");
@@ -29,53 +27,19 @@ async fn installed() -> Namespace {
     namespace
 }
 
-/// Waits until pods of the namespace get their secrets: what was registered takes a moment to get to the API server.
-async fn called(tasks: &Namespace) {
-    let asked = [request(&[("group", "any"), ("key", "key"), ("mount_requirement", "ENV_VAR")])];
-    eventually("a call of the webhook", 30, || async {
-        let pod = tasks.try_pod(&task_pod("probe", &asked)).await.map_err(|failure| failure.message)?;
-        if pod["spec"]["containers"][0]["env"].is_array() { Ok(()) } else { Err("not called yet".to_owned()) }
-    })
-    .await;
-}
-
-/// A task's Job as one of Flyte's plugins makes it.
-fn job(pod: &Value) -> Value {
-    let metadata = json!({"labels": pod["metadata"]["labels"], "annotations": pod["metadata"]["annotations"]});
-    let template = json!({"metadata": metadata, "spec": pod["spec"]});
-    json!({"metadata": {"name": "task"}, "spec": {"backoffLimit": 0, "template": template}})
-}
-
 #[tokio::test]
 async fn a_jobs_pod_reads_its_secrets_from_a_webhook_of_two_replicas_that_may_do_nothing_else() {
     let webhook = installed().await;
     let tasks = bed().namespace("tasks").await;
     called(&tasks).await;
 
-    flytekit_reads_a_variable_and_a_file(&tasks).await;
+    flytekit_reads_secrets(&tasks).await;
     every_replica_is_confined(&webhook).await;
     a_steady_load_is_served(&webhook, &tasks).await;
     a_replica_that_is_killed_comes_back(&webhook).await;
     pods_are_served_when_the_api_server_is_back(&tasks).await;
     delete(MANIFESTS).await;
     kubectl(&["delete", "mutatingwebhookconfiguration", NAME]).await.unwrap();
-}
-
-async fn flytekit_reads_a_variable_and_a_file(tasks: &Namespace) {
-    let secret = json!({"metadata": {"name": "db"}, "stringData": {"password": "planted $HOME", "cert": "planted\n"}});
-    tasks.api.create(&tasks.path("secrets"), &secret).await.unwrap();
-    let requests = [
-        request(&[("group", "db"), ("key", "password"), ("mount_requirement", "ENV_VAR")]),
-        request(&[("group", "db"), ("key", "cert"), ("mount_requirement", "FILE"), ("env_var", "CERTIFICATE")]),
-    ];
-    let questions = json!([{"group": "db", "key": "password"}, {"group": "db", "key": "cert"}]);
-    let pod = reading_pod(&requests, &questions, &json!(["CERTIFICATE"]));
-    tasks.api.create(&format!("/apis/batch/v1/namespaces/{}/jobs", tasks.name), &job(&pod)).await.unwrap();
-
-    let pod = completed(tasks, "task").await;
-    let read = printed(tasks, &pod).await;
-    assert_eq!(read["secrets"], json!(["planted $HOME", "planted"]));
-    assert_eq!(read["variables"]["CERTIFICATE"]["path"], "/etc/flyte/secrets/db/cert");
 }
 
 async fn every_replica_is_confined(webhook: &Namespace) {

@@ -69,10 +69,21 @@ fn the_same_program_gives_the_same_image() {
     let again = folder.path().join("again.tar");
 
     let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/image/build.sh");
-    let output = Command::new(build).arg(program).arg(&again).arg(image::NAME).output().unwrap();
+    let mut build = Command::new(build);
+    build.arg(program).arg(&again).arg(image::NAME);
+    // The tree may have a new commit since.
+    build.env("REVISION", first.config["config"]["Labels"]["org.opencontainers.image.revision"].as_str().unwrap());
+    build.env("SOURCE_DATE_EPOCH", seconds(first.config["created"].as_str().unwrap()));
+    let output = build.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(Image::unpack(&again).digest, first.digest);
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), first.digest, "the digest is what the script prints");
+}
+
+/// A time of RFC 3339 in seconds since 1970.
+fn seconds(time: &str) -> String {
+    let output = Command::new("date").args(["--date", time, "+%s"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[tokio::test]

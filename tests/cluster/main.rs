@@ -9,5 +9,6 @@ mod harness;
 mod support;
 
 mod deployment;
+mod flyte1;
 mod image;
 mod sbom;

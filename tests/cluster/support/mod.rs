@@ -6,5 +6,6 @@ pub(crate) mod image;
 pub(crate) mod kubectl;
 pub(crate) mod load;
 pub(crate) mod processes;
+pub(crate) mod tasks;
 pub(crate) mod testbed;
 pub(crate) mod workload;
