@@ -8,6 +8,7 @@
 mod harness;
 mod support;
 
+mod chart;
 mod deployment;
 mod flyte1;
 mod image;

@@ -1,6 +1,5 @@
 //! What the tests of the cluster share, besides the harness of the end-to-end tests.
 
-#[allow(dead_code, reason = "for the tests of the chart")]
 pub(crate) mod helm;
 pub(crate) mod image;
 pub(crate) mod kubectl;
