@@ -9,6 +9,7 @@ mod access;
 mod certificates;
 mod doctor;
 mod check_exists;
+mod chart;
 mod flyte1;
 mod golden_pods;
 mod hanging_store;

@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod bed;
 pub(crate) mod certs;
 pub(crate) mod endpoints;
+pub(crate) mod flytekit;
 pub(crate) mod identity;
 pub(crate) mod load;
 pub(crate) mod plain_http;
