@@ -5,6 +5,8 @@ use std::path::Path;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
+use tokio::process::Command;
+
 use crate::harness::certs::Authority;
 use crate::harness::identity::service_account;
 use crate::harness::program::run;
@@ -121,6 +123,44 @@ async fn a_verb_that_is_missing_for_the_secret_is_named() {
         assert!(!output.status.success(), "with {rights} it cannot work");
         for word in [missing, "secrets", namespace.name.as_str()] {
             assert!(errors.contains(word), "{word} is not in: {errors}");
+        }
+    }
+}
+
+/// The same command with a disk of 4 KiB, on which one small file has room, in the place of `folder`.
+fn on_a_full_disk(folder: &Path, command: &Command) -> Command {
+    let script = r#"mount -t tmpfs -o size=4k full "$0" && exec "$@""#;
+    let mut full = Command::new("unshare");
+    full.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(folder);
+    let command = command.as_std();
+    full.arg(command.get_program()).args(command.get_args()).env_clear().kill_on_drop(true);
+    for (name, value) in command.get_envs() {
+        value.map(|value| full.env(name, value));
+    }
+    full
+}
+
+#[tokio::test]
+async fn a_folder_that_is_read_only_and_a_full_disk_are_named_and_nothing_is_served() {
+    let read_only = |webhook: &Webhook, command: &str| {
+        let mut command = webhook.command(&[command]);
+        command.arg("--webhook.certDir=/proc/flyte-secrets");
+        command
+    };
+    let full = |webhook: &Webhook, command: &str| {
+        std::fs::create_dir_all(webhook.cert_dir()).unwrap();
+        on_a_full_disk(&webhook.cert_dir(), &webhook.command(&[command]))
+    };
+    let (_namespace, webhook) = new("disk").await;
+    for command in ["init-certs", "webhook"] {
+        for (begun, told) in [
+            (read_only(&webhook, command), "/proc/flyte-secrets cannot be written"),
+            (full(&webhook, command), "No space left on device"),
+        ] {
+            let output = run(begun).await;
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{command}: {told}");
+            assert!(errors.contains(told) && errors.contains("webhook.certDir"), "{command}: {told}: {errors}");
         }
     }
 }

@@ -7,9 +7,10 @@ mod harness;
 
 mod access;
 mod certificates;
-mod doctor;
-mod check_exists;
+mod certificates_auto;
 mod chart;
+mod check_exists;
+mod doctor;
 mod flyte1;
 mod golden_pods;
 mod hanging_store;

@@ -81,6 +81,10 @@ const YEAR: Duration = Duration::from_secs(365 * DAY);
 const MIRROR: Kind = Kind::DurationIn(Duration::from_secs(1), YEAR);
 /// Nobody waits longer for the endpoints of a Service to change.
 const SHUTDOWN_DELAY: Kind = Kind::DurationIn(Duration::ZERO, Duration::from_secs(600));
+/// Lives of certificates.
+const CERTIFICATE: Kind = Kind::DurationIn(Duration::from_secs(1), Duration::from_secs(3650 * DAY));
+const OVERLAP: Kind = Kind::DurationIn(Duration::from_secs(1), Duration::from_secs(30 * DAY));
+const SKEW: Kind = Kind::DurationIn(Duration::ZERO, Duration::from_secs(DAY));
 /// One call to a store.
 const CALL: Kind = Kind::DurationIn(Duration::from_millis(10), Duration::from_secs(600));
 
@@ -112,7 +116,7 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.accessPolicy.trustedCreators", Kind::List(Item::UserName), Is(""), Ours,
         "User names that may create pods with requests, for example `system:serviceaccount:flyte:flytepropeller`. Empty: everybody."),
     row("webhook.accessPolicy.denySecrets", Kind::List(Item::SecretPattern), Is(""), Ours,
-        "Secrets that the K8s manager and those described in configuration never hand out: `name` or `namespace/name`, `*` for anything. The Secret of the certificates, mirrors and the Secrets of the Secret service are always denied."),
+        "Secrets that the K8s manager and those described in configuration never hand out: `name` or `namespace/name`, `*` for anything. The Secrets of the certificates and of their CAs, mirrors and the Secrets of the Secret service are always denied."),
     row("webhook.onUnserved", Kind::Choice(&["Refuse", "Admit"]), ByProfile { flyte1: "Admit", flyte2: "Refuse" }, Ours,
         "A request that cannot be read or that no manager serves: the pod is refused, or admitted unchanged with a warning."),
     row("webhook.onManagerFailure", Kind::Choice(&["Refuse", "Next"]), Is("Refuse"), Ours,
@@ -143,6 +147,20 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.serviceName", Kind::Name, Is("flyte-pod-webhook"), Flyte, "The Service of the webhook; also the name of its registration."),
     row("webhook.servicePort", Kind::Port, Is("443"), Flyte, "The port of that Service."),
     row("webhook.secretName", Kind::Name, Is("flyte-pod-webhook"), Flyte, "The Secret of the certificates, in the namespace of the webhook."),
+    row("webhook.certificates.mode", Kind::OptionalChoice(&["files", "auto", "cert-manager"]), Is(""), Ours,
+        "Who makes the serving certificate. `files`: whoever writes `certDir`, `init-certs` for example; changed files are followed. `auto`: every replica for itself, by CAs that all share in a Secret; everything is replaced in time. `cert-manager`: as `files`, and cert-manager keeps the `caBundle`. Empty: `auto`, but `files` where `certDir` holds a certificate at the start, with `localCert`, with `disableCreateMutatingWebhookConfig`, without `POD_NAMESPACE` and in the profile `flyte1`, whose Job writes the files."),
+    row("webhook.certificates.caSecretName", Kind::OptionalName, Is(""), Ours,
+        "The Secret of the CAs in mode `auto`. Empty: `serviceName` with `-ca` behind it."),
+    row("webhook.certificates.caSecretNamespace", Kind::OptionalName, Is(""), Ours,
+        "Its namespace; best one in which no tasks run. Empty: the namespace of the webhook."),
+    row("webhook.certificates.caLifetime", CERTIFICATE, Is("8760h"), Ours,
+        "How long a CA is valid in mode `auto`. It is replaced when a third is left, so it has to be three times `leafLifetime`, `caOverlap` and three times `clockSkew` together."),
+    row("webhook.certificates.leafLifetime", CERTIFICATE, Is("24h"), Ours,
+        "How long a serving certificate is valid in mode `auto`, and how long a replica may be cut off from the API server. It is replaced when a third is left; at least four times `clockSkew`."),
+    row("webhook.certificates.caOverlap", OVERLAP, Is("10m"), Ours,
+        "How long a new CA stands in the registration before anything is signed by it, because API servers learn of it late. A warning below 1m."),
+    row("webhook.certificates.clockSkew", SKEW, Is("5m"), Ours,
+        "How much the clocks of any two machines may differ."),
     row("webhook.url", Kind::HttpsUrl, Is(""), Ours, "Registers this `https://` URL instead of the Service, for a webhook outside the cluster."),
     row("webhook.webhookTimeout", Kind::Seconds, Is("30s"), Flyte2,
         "How long the API server waits for an answer: a number of seconds, or a duration."),

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Seconds,
     /// One of these. `name|alias|alias`: the name stands for its aliases.
     Choice(&'static [&'static str]),
+    /// The same, or nothing.
+    OptionalChoice(&'static [&'static str]),
     /// A list of these.
     Choices(&'static [&'static str]),
     /// A list of texts.
@@ -101,6 +103,7 @@ impl Kind {
             Self::Duration => "a duration with a unit, such as 30s, 1m30s or 100ms, of at most 1h",
             Self::Seconds => "1 to 30 whole seconds, such as 10 or 10s (the limit is the API server's)",
             Self::Choice(choices) => return one_of(choices),
+            Self::OptionalChoice(choices) => return format!("{}, or nothing", one_of(choices)),
             Self::Choices(choices) => return format!("a list of {}", names(choices).join(", ")),
             Self::List(item) => item.accepted(),
             Self::Annotations => "a mapping from annotation names to texts",
@@ -255,7 +258,8 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::Duration => duration(trimmed, |duration| duration.is_zero() || DURATIONS.contains(&duration)),
         Kind::DurationIn(least, most) => duration(trimmed, |duration| (*least..=*most).contains(&duration)),
         Kind::Seconds => seconds(trimmed),
-        Kind::Choice(choices) => choice(choices, trimmed).map(Value::Text),
+        Kind::OptionalChoice(_) if trimmed.is_empty() => Ok(Value::Text(String::new())),
+        Kind::Choice(choices) | Kind::OptionalChoice(choices) => choice(choices, trimmed).map(Value::Text),
         Kind::Choices(_) | Kind::List(_) | Kind::Annotations => Err(Refused::Kind),
         Kind::Resources | Kind::LabelSelector | Kind::Ignored => Err(Refused::Kind),
     }

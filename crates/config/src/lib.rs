@@ -4,6 +4,7 @@
 //! key with its value and where that came from, and warnings; or all errors at once. One table
 //! ([`reference()`] prints it) says which keys there are, what they accept and what they default to.
 
+mod certificates;
 mod durations;
 mod environment;
 mod errors;
@@ -35,8 +36,8 @@ pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;
 pub use settings::{
-    Config, Effective, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, Loaded, LogFormat,
-    LogLevel, LogSettings, MirrorSettings, WebhookSettings,
+    CertificateMode, CertificateSettings, Config, Effective, InvalidationAuthentication, InvalidationSettings,
+    KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, MirrorSettings, WebhookSettings,
 };
 pub use stores::{
     AwsStoreSettings, AzureStoreSettings, CacheSettings, GcpStoreSettings, HttpStoreSettings, K8sStoreSettings,

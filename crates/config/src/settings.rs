@@ -63,6 +63,8 @@ pub struct WebhookSettings {
     pub service_name: String,
     /// `secretName`: the Secret of the certificates.
     pub secret_name: String,
+    /// `certificates`: who makes the serving certificate, and how long things last.
+    pub certificates: CertificateSettings,
     /// `servicePort`: the port of the Service.
     pub service_port: u16,
     /// `url`: registered instead of the Service where set; starts with `https://`.
@@ -85,6 +87,37 @@ pub struct WebhookSettings {
     pub pod_namespace: Option<String>,
     /// The name of the webhook's own pod (`POD_NAME`).
     pub pod_name: Option<String>,
+}
+
+/// `webhook.certificates`: who makes the serving certificate, and how long things last where that is us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// `mode`; `None`: by what is found at start-up.
+    pub mode: Option<CertificateMode>,
+    /// `caSecretName`: the Secret of the CAs.
+    pub ca_secret_name: String,
+    /// `caSecretNamespace`: its namespace; that of the webhook's own pod (`POD_NAMESPACE`) where none is given, `None` if that is not known.
+    pub ca_secret_namespace: Option<String>,
+    /// `caLifetime`: a second to ten years.
+    pub ca_lifetime: Duration,
+    /// `leafLifetime`: a second to ten years.
+    pub leaf_lifetime: Duration,
+    /// `caOverlap`: a second to thirty days.
+    pub ca_overlap: Duration,
+    /// `clockSkew`: up to a day.
+    pub clock_skew: Duration,
+}
+
+/// Who makes the serving certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateMode {
+    /// Whoever writes the files in `certDir`.
+    Files,
+    /// Every replica for itself.
+    Auto,
+    /// cert-manager, which writes the files and the `caBundle`.
+    CertManager,
 }
 
 /// `webhook.invalidation`: who may have cached values dropped, and how often.

@@ -8,6 +8,7 @@ use flyte_secrets_core::settings::{
     Settings, VaultSettings,
 };
 
+use crate::certificates;
 use crate::durations;
 use crate::environment::variable;
 use crate::errors::ConfigError;
@@ -15,8 +16,8 @@ use crate::getter::{Getter, named};
 use crate::keys::Key;
 use crate::origin::Origin;
 use crate::settings::{
-    Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings, MirrorSettings,
-    WebhookSettings,
+    CertificateSettings, Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings,
+    MirrorSettings, WebhookSettings,
 };
 use crate::typed_stores;
 use crate::values::Value;
@@ -46,6 +47,7 @@ pub(crate) fn check(values: &Values, environment: &[(String, String)], errors: &
     let values = Getter(values);
     check_ports(values, errors);
     check_access(values, errors);
+    certificates::check(values, errors);
     if managers(values).contains(&SecretManagerType::Embedded) {
         typed_stores::check(values, environment, errors);
     }
@@ -105,11 +107,18 @@ pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings
             "pods whose Secrets are not there are admitted without them; add `webhook.onUnserved: Refuse`";
         warnings.push(format!("{origin}: {check}: {consequence}"));
     }
+    let certificates = certificates::settings(values, pod_namespace.as_deref(), warnings);
     Config {
         injection: injection(values, pod_namespace.as_deref()),
         stores,
         mirrors,
-        webhook: webhook(values, kube_client, pod_namespace, variable(environment, "POD_NAME").map(str::to_owned)),
+        webhook: webhook(
+            values,
+            kube_client,
+            certificates,
+            pod_namespace,
+            variable(environment, "POD_NAME").map(str::to_owned),
+        ),
         log: LogSettings { level: values.named("logger.level"), format: values.named("logger.formatter.type") },
     }
 }
@@ -173,8 +182,11 @@ fn managers(values: Getter<'_>) -> Vec<SecretManagerType> {
 fn protected(values: Getter<'_>, pod_namespace: Option<&str>) -> ProtectedSecrets {
     let mut names = vec![values.text("webhook.secretName"), OLD_SECRET_NAME.to_owned()];
     names.dedup();
-    let own = pod_namespace
+    let mut own: Vec<(String, String)> = pod_namespace
         .map_or_else(Vec::new, |namespace| names.into_iter().map(|name| (namespace.to_owned(), name)).collect());
+    if let (Some(namespace), name) = certificates::secret(values, pod_namespace) {
+        own.push((namespace, name));
+    }
     let mut store_namespaces = vec![values.text(&format!("{EMBEDDED}.k8sConfig.namespace"))];
     store_namespaces.extend(values.optional_text("secret.kubernetes.namespace"));
     store_namespaces.dedup();
@@ -184,6 +196,7 @@ fn protected(values: Getter<'_>, pod_namespace: Option<&str>) -> ProtectedSecret
 fn webhook(
     values: Getter<'_>,
     kube_client: KubeClientSettings,
+    certificates: CertificateSettings,
     pod_namespace: Option<String>,
     pod_name: Option<String>,
 ) -> WebhookSettings {
@@ -201,6 +214,7 @@ fn webhook(
         },
         service_name: values.text("webhook.serviceName"),
         secret_name: values.text("webhook.secretName"),
+        certificates,
         service_port: values.port("webhook.servicePort"),
         url: values.optional_text("webhook.url"),
         timeout: values.duration("webhook.webhookTimeout").unwrap_or(DEFAULT_CLIENT.timeout),

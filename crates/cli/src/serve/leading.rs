@@ -1,4 +1,6 @@
-//! What one replica does for all.
+//! What one replica does for all, under one Lease.
+
+use std::future::pending;
 
 use anyhow::Result;
 use flyte_secrets_config::{Config, WebhookSettings};
@@ -6,34 +8,54 @@ use flyte_secrets_core::settings::Delivery;
 use flyte_secrets_webhook::admission::Writers;
 use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::leader::{self, LeaderSettings, Leadership};
-use flyte_secrets_webhook::mirrors::Collector;
+use flyte_secrets_webhook::mirrors::{Collector, Mirrors};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::ending::Ending;
 
-/// Has mirrors collected that nobody needs, by one replica at a time; says once where that cannot be.
-pub(super) async fn collect(config: &Config, writers: Option<&Writers>, end: Ending) -> Result<Option<JoinHandle<()>>> {
-    let (Some(writers), WebhookSettings { pod_namespace, pod_name, service_name, .. }) = (writers, &config.webhook)
-    else {
-        return Ok(None);
-    };
-    if config.injection.delivery != Delivery::SecretRef {
-        return Ok(None);
+/// This replica's part in leading.
+pub(super) struct Leading {
+    /// Whether it leads; `Unknown` for ever where nothing is to be led.
+    pub(super) state: watch::Receiver<Leadership>,
+    /// Ends when the Lease was given back.
+    pub(super) task: Option<JoinHandle<()>>,
+}
+
+/// Takes part where something is to be led: the collection of mirrors that nobody needs, or, with `certificates`, the change of
+/// CAs. Says once where that cannot be.
+pub(super) async fn lead(
+    config: &Config,
+    writers: Option<&Writers>,
+    certificates: bool,
+    end: Ending,
+) -> Result<Leading> {
+    let WebhookSettings { pod_namespace, pod_name, service_name, .. } = &config.webhook;
+    let (sender, state) = watch::channel(Leadership::default());
+    let mirrors = writers.filter(|_| config.injection.delivery == Delivery::SecretRef).map(|it| it.mirrors.clone());
+    if mirrors.is_none() && !certificates {
+        return Ok(Leading { state, task: None });
     }
     let Some(namespace) = pod_namespace else {
         tracing::warn!("mirrors stay for ever: POD_NAMESPACE is not set, so replicas cannot agree on who removes them");
-        return Ok(None);
+        return Ok(Leading { state, task: None });
     };
     let client = client().await?;
     let identity = leader::identity(pod_name.as_deref().unwrap_or(service_name));
     let settings = LeaderSettings { name: lease(service_name), ..LeaderSettings::new(namespace, identity) };
-    let mirrors = writers.mirrors.clone();
-    let checker = Collector::new(mirrors.clone());
-    tokio::spawn(async move { checker.check_permissions().await });
-    let (state, _) = watch::channel(Leadership::default());
-    let work = move || Collector::new(mirrors.clone()).run();
-    Ok(Some(tokio::spawn(leader::lead(client, settings, state, end.reached(), work))))
+    if let Some(checker) = mirrors.clone().map(Collector::new) {
+        tokio::spawn(async move { checker.check_permissions().await });
+    }
+    let work = move || collect(mirrors.clone());
+    Ok(Leading { state, task: Some(tokio::spawn(leader::lead(client, settings, sender, end.reached(), work))) })
+}
+
+/// Collects mirrors, if there are any.
+async fn collect(mirrors: Option<Mirrors>) -> std::convert::Infallible {
+    match mirrors {
+        Some(mirrors) => Collector::new(mirrors).run().await,
+        None => pending().await,
+    }
 }
 
 /// The name of the Lease by which the replicas of a webhook elect the one that collects.

@@ -23,10 +23,10 @@ use crate::args::ConfigArgs;
 use crate::endpoint::endpoint;
 use crate::setup::Surroundings;
 use crate::{Failed, logging};
-use certificates::{CERTIFICATE_INTERVAL, certificate, watch_expiry};
+use certificates::{Certificates, watch_expiry};
 use ending::Ending;
 use invalidations::invalidations;
-use leading::collect;
+use leading::lead;
 use registration::register;
 use values::{sources, watch_store, writers};
 
@@ -59,16 +59,16 @@ async fn run_with(config: Config, end: Ending) -> Result<()> {
     let sources = sources(&config, &metrics).await?;
     let writers = writers(&config, &settings, &sources, &metrics).await?;
     let endpoint = endpoint(webhook)?;
-    let reloader = certificate(&config, endpoint.as_ref()).await?;
+    let certificates = Certificates::open(&config, endpoint.as_ref()).await?;
 
     let readiness = Readiness::new();
-    watch_expiry(reloader.resolver(), metrics.clone());
-    let tls = Arc::new(server_config(reloader.resolver()));
-    register(webhook, endpoint, reloader.ca_bundle(), &readiness).await?;
-    tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
+    watch_expiry(certificates.status(), metrics.clone());
+    let tls = Arc::new(server_config(certificates.resolver()));
+    let registered = register(webhook, endpoint, certificates.ca_bundle(), &readiness).await?;
+    let leading = lead(&config, writers.as_ref(), certificates.are_led(), end.clone()).await?;
+    certificates.keep(registered, leading.state);
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
-    let leading = collect(&config, writers.as_ref(), end.clone()).await?;
 
     let reviewer = PodReviewer::new(settings, sources, writers);
     let server = ServerSettings {
@@ -90,7 +90,7 @@ async fn run_with(config: Config, end: Ending) -> Result<()> {
         "serving"
     );
     running.handle.await.context("the server ended early")?;
-    if let Some(leading) = leading {
+    if let Some(leading) = leading.task {
         // The Lease is given back, so that another replica need not wait for its end.
         let _ = tokio::time::timeout(LEAVING, leading).await;
     }

@@ -9,17 +9,21 @@ use flyte_secrets_webhook::registration::{
 use flyte_secrets_webhook::server::{REGISTRATION, Readiness};
 use tokio::sync::watch;
 
-/// Registers the webhook and keeps it registered, unless that is somebody else's task.
+/// Registers the webhook and keeps it registered, unless that is somebody else's task. Returns where the registration stands, which
+/// then never changes.
 pub(super) async fn register(
     webhook: &WebhookSettings,
     endpoint: Option<Endpoint>,
     ca_bundle: watch::Receiver<Option<String>>,
     readiness: &Readiness,
-) -> Result<()> {
-    let Some(endpoint) = endpoint.filter(|_| webhook.register) else { return Ok(()) };
+) -> Result<watch::Receiver<RegistrationState>> {
+    let Some(endpoint) = endpoint.filter(|_| webhook.register) else {
+        return Ok(watch::channel(RegistrationState::Pending { last_error: None }).1);
+    };
     let settings = settings(webhook, endpoint);
     let Registration { mut state, work } = keep_registered(client().await?, settings, ca_bundle, Pace::default());
     tokio::spawn(work);
+    let registered = state.clone();
     readiness.unmet(REGISTRATION, "not registered with the API server yet");
     let readiness = readiness.clone();
     tokio::spawn(async move {
@@ -36,7 +40,7 @@ pub(super) async fn register(
             }
         }
     });
-    Ok(())
+    Ok(registered)
 }
 
 /// What is registered for a webhook at `endpoint`.

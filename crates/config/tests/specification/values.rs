@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyte_secrets_config::{Inputs, LogFormat, LogLevel, StoreSettings, StoreType, load};
+use flyte_secrets_config::{CertificateMode, Inputs, LogFormat, LogLevel, StoreSettings, StoreType, load};
 use flyte_secrets_core::settings::{
     CheckExists, InitContainerPlacement, InitContainerSecurityContext, KvVersion, OnCollision, OnManagerFailure,
     OnUnserved, SecretManagerType,
@@ -253,9 +253,48 @@ fn our_own_secrets_are_protected_in_the_namespace_of_the_webhook() {
         load(&inputs).unwrap().config.injection.protected.own
     };
     let system = &[("POD_NAMESPACE", "system")];
-    assert_eq!(own(system, "certs"), pairs(&[("system", "certs"), ("system", "flyte-pod-webhook-secret")]));
-    assert_eq!(own(system, "flyte-pod-webhook-secret"), pairs(&[("system", "flyte-pod-webhook-secret")]));
+    let cas = ("system", "flyte-pod-webhook-ca");
+    assert_eq!(own(system, "certs"), pairs(&[("system", "certs"), ("system", "flyte-pod-webhook-secret"), cas]));
+    assert_eq!(own(system, "flyte-pod-webhook-secret"), pairs(&[("system", "flyte-pod-webhook-secret"), cas]));
     assert_eq!(own(&[], "certs"), []);
+}
+
+#[test]
+fn the_secret_of_the_cas_is_protected_in_its_own_namespace() {
+    let yaml = "webhook: {serviceName: hook, certificates: {caSecretNamespace: vault}}";
+    let config = load_one(yaml).unwrap().config;
+    assert_eq!(config.injection.protected.own, pairs(&[("vault", "hook-ca")]));
+    assert_eq!(config.webhook.certificates.ca_secret_namespace.as_deref(), Some("vault"));
+    assert_eq!(config.webhook.certificates.ca_secret_name, "hook-ca");
+}
+
+#[test]
+fn the_mode_of_certificates_is_left_open_or_one_of_three() {
+    let mode = |mode: &str| {
+        load_one(&format!("webhook: {{certificates: {{mode: {mode}}}}}")).unwrap().config.webhook.certificates.mode
+    };
+    assert_eq!(mode("''"), None);
+    assert_eq!(mode("files"), Some(CertificateMode::Files));
+    assert_eq!(mode("Auto"), Some(CertificateMode::Auto));
+    assert_eq!(mode("cert-manager"), Some(CertificateMode::CertManager));
+    let errors = errors_of(load_one("webhook: {certificates: {mode: autom}}"));
+    assert!(errors[0].contains("did you mean auto?"), "{errors:?}");
+}
+
+#[test]
+fn lives_of_certificates_that_leave_no_time_for_a_change_are_refused() {
+    let load = |times: &str| load_one(&format!("webhook: {{certificates: {{{times}}}}}"));
+    let short = load("caLifetime: 40s, leafLifetime: 6s, caOverlap: 3s, clockSkew: 1s").unwrap();
+    assert!(short.warnings[0].contains("caOverlap: shorter than 1m"), "{:?}", short.warnings);
+    assert_eq!(short.config.webhook.certificates.ca_lifetime, Duration::from_secs(40));
+    for (times, part) in [
+        ("caLifetime: 35s, leafLifetime: 6s, caOverlap: 3s, clockSkew: 1s", "at least 36s"),
+        ("leafLifetime: 19m", "leafLifetime: shorter than four times webhook.certificates.clockSkew"),
+        ("caOverlap: 0s", "caOverlap: expected a duration"),
+    ] {
+        let errors = errors_of(load(times));
+        assert!(errors[0].contains(part), "{errors:?}");
+    }
 }
 
 #[test]

@@ -13,14 +13,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::files::{FilesError, load, write};
 use super::inspect::{Problem, inspect, sentences};
 use super::issue::{CertificateAuthority, IssueError};
-use super::key_pair::{CA_CRT, KeyPairPem, TLS_CRT, TLS_KEY};
+use super::key_pair::{CA_CRT, KeyPairPem, MANAGED_BY, TLS_CRT, TLS_KEY};
 use super::names::CertificateNames;
 use crate::kubernetes::{ApiError, ApiErrorKind, Secrets};
 
 /// How often we start again when somebody else changes the Secret at the same time.
 const ATTEMPTS: u32 = 5;
-/// Kubernetes' recommended label for who looks after an object, and our name there.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "flyte-secrets");
 
 /// What `init-certs` needs to know.
 #[derive(Clone, Debug)]

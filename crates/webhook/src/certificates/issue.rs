@@ -5,9 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use flyte_secrets_core::value::SecretValue;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
 };
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroize;
 
 use super::key_pair::KeyPairPem;
@@ -21,14 +24,37 @@ const VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Why no certificate was made.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make a certificate: {0}")]
-pub struct IssueError(#[from] rcgen::Error);
+pub enum IssueError {
+    /// The system gave no random numbers, or the CA cannot be read.
+    #[error("cannot make a certificate: {0}")]
+    Failed(#[from] rcgen::Error),
+    /// A stored CA has another one's key.
+    #[error("the key is not that of the certificate")]
+    KeyMismatch,
+}
 
-/// A certificate authority (ECDSA P-256) that lives as long as this value.
+/// When a certificate is valid; seconds count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Period {
+    pub(super) from: SystemTime,
+    pub(super) to: SystemTime,
+}
+
+impl Period {
+    /// From an hour before `now`, for ten years.
+    fn long(now: SystemTime) -> Self {
+        let from = SystemTime::UNIX_EPOCH + since_1970(now).saturating_sub(BACKDATED);
+        Self { from, to: from + VALIDITY }
+    }
+}
+
+/// A certificate authority (ECDSA P-256).
 ///
-/// Its key is never stored: who can read the Secret gets one serving key, and not the means to make more.
+/// One that `init-certs` makes lives as long as this value: its key is never stored, so who can read the Secret gets one
+/// serving key, and not the means to make more.
 pub struct CertificateAuthority {
-    issuer: CertifiedIssuer<'static, WipedKey>,
+    certificate: String,
+    issuer: Issuer<'static, WipedKey>,
 }
 
 impl CertificateAuthority {
@@ -38,10 +64,40 @@ impl CertificateAuthority {
     ///
     /// When the system gives no random numbers.
     pub fn new(now: SystemTime) -> Result<Self, IssueError> {
-        let mut params = params("flyte-secrets CA", now);
+        Self::made("flyte-secrets CA", Period::long(now), WipedKey::generate()?)
+    }
+
+    /// A new CA with its key, to be stored.
+    pub(super) fn shared(common_name: &str, period: Period) -> Result<(Self, SecretValue), IssueError> {
+        let key = WipedKey::generate()?;
+        let stored = SecretValue::text(key.0.serialize_pem());
+        Ok((Self::made(common_name, period, key)?, stored))
+    }
+
+    /// One that was stored: its certificate and its key, in PEM, which must belong together.
+    pub(super) fn load(certificate: &str, key: &SecretValue) -> Result<Self, IssueError> {
+        let mut der = PrivatePkcs8KeyDer::from_pem_slice(key.expose_bytes())
+            .map_err(|_| IssueError::Failed(rcgen::Error::CouldNotParseKeyPair))?;
+        let read = KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256).map(WipedKey);
+        der.zeroize();
+        let issuer = Issuer::from_ca_cert_pem(certificate, read?)?;
+        if !belongs(certificate, issuer.key()) {
+            return Err(IssueError::KeyMismatch);
+        }
+        Ok(Self { certificate: certificate.to_owned(), issuer })
+    }
+
+    /// Its certificate, in PEM.
+    pub(super) fn certificate(&self) -> String {
+        self.certificate.clone()
+    }
+
+    fn made(common_name: &str, period: Period, key: WipedKey) -> Result<Self, IssueError> {
+        let mut params = params(common_name, period);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, WipedKey::generate()?)? })
+        let certificate = params.self_signed(&key)?.pem();
+        Ok(Self { certificate, issuer: Issuer::new(params, key) })
     }
 
     /// A serving certificate (ECDSA P-256) for `names`, with a new key, valid as long as the CA made at the same time.
@@ -50,8 +106,13 @@ impl CertificateAuthority {
     ///
     /// When the system gives no random numbers.
     pub fn issue(&self, names: &CertificateNames, now: SystemTime) -> Result<KeyPairPem, IssueError> {
+        self.issue_for(names, Period::long(now))
+    }
+
+    /// The same for any time.
+    pub(super) fn issue_for(&self, names: &CertificateNames, period: Period) -> Result<KeyPairPem, IssueError> {
         let key = WipedKey::generate()?;
-        let mut params = params("flyte-secrets webhook", now);
+        let mut params = params("flyte-secrets webhook", period);
         params.subject_alt_names = CertificateParams::new(names.issued())?.subject_alt_names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -59,7 +120,7 @@ impl CertificateAuthority {
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(KeyPairPem {
-            ca_crt: Some(self.issuer.pem()),
+            ca_crt: Some(self.certificate.clone()),
             tls_crt: certificate.pem(),
             tls_key: SecretValue::text(key.0.serialize_pem()),
         })
@@ -68,19 +129,31 @@ impl CertificateAuthority {
 
 impl fmt::Debug for CertificateAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CertificateAuthority").field("certificate", &self.issuer.pem()).finish_non_exhaustive()
+        f.debug_struct("CertificateAuthority").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
-fn params(common_name: &str, now: SystemTime) -> CertificateParams {
+/// Whether the certificate is for this key.
+fn belongs(certificate: &str, key: &WipedKey) -> bool {
+    CertificateDer::from_pem_slice(certificate.as_bytes()).is_ok_and(|der| {
+        X509Certificate::from_der(&der)
+            .is_ok_and(|(_, parsed)| *parsed.public_key().subject_public_key.data == *key.0.public_key_raw())
+    })
+}
+
+fn params(common_name: &str, period: Period) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, common_name);
-    // A clock before 1970 is taken as 1970.
-    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    params.not_before = rcgen::date_time_ymd(1970, 1, 1) + since_1970.saturating_sub(BACKDATED);
-    params.not_after = params.not_before + VALIDITY;
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + since_1970(period.from);
+    params.not_after = epoch + since_1970(period.to);
     params
+}
+
+/// A clock before 1970 is taken as 1970.
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A key that is wiped when it is dropped; rcgen's own is not.

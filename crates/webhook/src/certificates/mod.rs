@@ -1,10 +1,12 @@
 //! The serving certificate: making it, judging it, keeping it in files or in a Secret, and serving it while it
 //! changes.
 //!
-//! The API server calls the webhook over TLS and trusts the `caBundle` of the MutatingWebhookConfiguration. All
-//! replicas share one CA and one certificate, which [`init()`] puts into a Secret that is mounted as files; [`Reloader`] follows
-//! those files, whoever writes them (cert-manager as well).
+//! The API server calls the webhook over TLS and trusts the `caBundle` of the MutatingWebhookConfiguration. There are two
+//! ways. With files all replicas share one CA and one certificate, which [`init()`] puts into a Secret that is mounted;
+//! [`Reloader`] follows those files, whoever writes them (cert-manager as well). With [`Rotation`] replicas share CAs in a
+//! Secret, make their certificates themselves, and replace all of them in time.
 
+mod auto;
 mod files;
 mod init;
 mod inspect;
@@ -13,7 +15,9 @@ mod key_pair;
 mod names;
 mod reload;
 mod resolver;
+mod status;
 
+pub use auto::{AutoError, AutoSettings, Lifetimes, Rotation};
 pub use files::{FilesError, load, write};
 pub use init::{InitError, InitSettings, Outcome, init, init_files};
 pub use inspect::{Inspected, Problem, inspect};
@@ -23,3 +27,4 @@ pub use key_pair::{CA_CRT, KeyPairPem, TLS_CRT, TLS_KEY};
 pub use names::{CertificateNames, InvalidName};
 pub use reload::{Looked, ReloadError, Reloader};
 pub use resolver::{CertificateResolver, server_config};
+pub use status::{AuthorityRole, AuthorityStatus, CertificateMode, CertificateStatus, Fingerprint};

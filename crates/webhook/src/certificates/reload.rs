@@ -12,6 +12,7 @@ use super::inspect::{Inspected, Problem, inspect, sentences};
 use super::key_pair::KeyPairPem;
 use super::names::CertificateNames;
 use super::resolver::CertificateResolver;
+use super::status::{AuthorityRole, AuthorityStatus, CertificateMode, CertificateStatus};
 
 /// How long the API server is given to trust a new CA before a certificate of it is served.
 const HANDOVER: Duration = Duration::from_secs(2);
@@ -55,6 +56,7 @@ pub struct Reloader {
     served: Fingerprint,
     refused: Option<Refusal>,
     handover: Duration,
+    status: watch::Sender<CertificateStatus>,
 }
 
 /// Why the files are not served, and whether the log says so already.
@@ -75,15 +77,36 @@ impl Reloader {
         let (pair, inspected) = load_good(folder, &names).await?;
         let resolver = CertificateResolver::new(&pair, inspected).map_err(|problem| bad(folder, vec![problem]))?;
         warn_if_soon(folder, inspected);
+        let trusted = Trusted::new(pair.ca_crt);
+        let status = CertificateStatus {
+            mode: CertificateMode::Files,
+            not_after: inspected.not_after,
+            authorities: trusted.authorities(),
+            last_error: None,
+        };
         Ok(Self {
             folder: folder.to_owned(),
             names,
             resolver: Arc::new(resolver),
-            trusted: Trusted::new(pair.ca_crt),
+            trusted,
             served,
             refused: None,
             handover: HANDOVER,
+            status: watch::Sender::new(status),
         })
+    }
+
+    /// The same, of files that somebody in particular writes.
+    #[must_use]
+    pub fn in_mode(self, mode: CertificateMode) -> Self {
+        self.status.send_modify(|status| status.mode = mode);
+        self
+    }
+
+    /// What is known, now and whenever it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<CertificateStatus> {
+        self.status.subscribe()
     }
 
     /// What TLS shall serve: see [`server_config`](super::server_config).
@@ -103,6 +126,19 @@ impl Reloader {
     /// Looks at the files once. As long as they are the same, only their metadata is read. With a new CA this takes two seconds,
     /// in which the API server learns to trust it before we use it.
     pub async fn look(&mut self) -> Looked {
+        let looked = self.look_at_files().await;
+        let last_error = if let Looked::Refused(error) = &looked { Some(error.to_string()) } else { None };
+        let (not_after, authorities) = (self.resolver.not_after(), self.trusted.authorities());
+        self.status.send_if_modified(|status| {
+            let new = CertificateStatus { mode: status.mode, not_after, authorities, last_error };
+            let changed = *status != new;
+            *status = new;
+            changed
+        });
+        looked
+    }
+
+    async fn look_at_files(&mut self) -> Looked {
         self.trusted.retire(Instant::now());
         let found = Fingerprint::look(&self.folder).await;
         if found == self.served {
@@ -185,6 +221,12 @@ impl Trusted {
             self.retiring = None;
             self.publish();
         }
+    }
+
+    fn authorities(&self) -> Vec<AuthorityStatus> {
+        let retiring = self.retiring.as_ref().map(|(pem, _)| pem);
+        let current = self.current.iter().flat_map(|pem| AuthorityStatus::all_of(pem, AuthorityRole::Current));
+        current.chain(retiring.into_iter().flat_map(|pem| AuthorityStatus::all_of(pem, AuthorityRole::Old))).collect()
     }
 
     fn publish(&self) {
