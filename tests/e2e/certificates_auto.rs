@@ -235,7 +235,8 @@ async fn without_the_right_to_leases_cas_change_all_the_same_and_it_is_said_once
 #[tokio::test]
 async fn what_cannot_work_is_refused_at_the_start_with_the_way_out() {
     let namespace = bed().namespace("refused").await;
-    let foreign = json!({"metadata": {"name": format!("{}-ca", namespace.name)}, "stringData": {"password": "planted"}});
+    let foreign =
+        json!({"metadata": {"name": format!("{}-ca", namespace.name)}, "stringData": {"password": "planted"}});
     namespace.api.create(&namespace.path("secrets"), &foreign).await.unwrap();
     let mut unregistered = auto(json!({"mode": "auto"}));
     unregistered["disableCreateMutatingWebhookConfig"] = true.into();
