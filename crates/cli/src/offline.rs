@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use flyte_secrets_core::Settings;
 use flyte_secrets_core::annotations::{LABEL, LABEL_VALUE};
 use flyte_secrets_core::outline::PodOutline;
+use flyte_secrets_core::settings::CheckExists;
 use flyte_secrets_stores::values::Values;
 use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
 use flyte_secrets_webhook::admission::{Admission, Creation, Sources, Variables, admit};
@@ -15,6 +16,7 @@ use serde_json::Value;
 use crate::Failed;
 use crate::args::{ConfigArgs, OfflineArgs};
 use crate::documents::{self, Document, PodPlace};
+use crate::output::Message;
 use crate::setup::{Surroundings, tell_warnings};
 
 /// Nothing here waits for anything but this computer.
@@ -48,6 +50,11 @@ impl Offline {
     ) -> Result<Self, Failed> {
         let loaded = surroundings.load_offline(config)?;
         tell_warnings(&loaded, as_json);
+        if loaded.config.injection.check_exists != CheckExists::Off {
+            let message = "webhook.k8s.checkExists: there is no cluster here, so the K8s manager does not look whether \
+                           Secrets are there";
+            Message::Warning { message }.tell(as_json);
+        }
         let mut settings = loaded.config.injection;
         if let Some(folder) = &args.secrets_prefix {
             settings.global.secrets_prefix = std::path::absolute(folder).context("--secrets-prefix")?;
@@ -68,7 +75,7 @@ impl Offline {
         };
         let variables = Variables::new(variables, &settings.global.env_prefix);
         let look_ups = LookUps::new(vec![Arc::new(values)], LookUpSettings::uncached(), Arc::new(NoObserver));
-        let sources = Sources { variables, look_ups, pull_secrets: None };
+        let sources = Sources { variables, look_ups, ..Sources::default() };
         Ok(Self {
             settings,
             sources,

@@ -80,7 +80,7 @@ impl Message<'_> {
 }
 
 /// A coloured word; `anstream` drops the colour where there is no terminal.
-fn label(word: &str, color: anstyle::AnsiColor) -> String {
+pub(crate) fn label(word: &str, color: anstyle::AnsiColor) -> String {
     let style = color.on_default().bold();
     format!("{style}{word}{style:#}")
 }

@@ -67,9 +67,14 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Loads the configuration of a command that runs beside others on a machine.
     pub(crate) fn load(&self, args: &ConfigArgs) -> Result<Loaded, Failed> {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        self.load_with(args, environment())
+    }
+
+    /// Loads the configuration of a webhook as it is in its own namespace, seen from elsewhere.
+    pub(crate) fn load_in(&self, args: &ConfigArgs, namespace: &str) -> Result<Loaded, Failed> {
+        let mut environment = environment();
+        environment.retain(|(name, _)| name != "POD_NAMESPACE");
+        environment.push(("POD_NAMESPACE".to_owned(), namespace.to_owned()));
         self.load_with(args, environment)
     }
 
@@ -90,6 +95,11 @@ impl Surroundings {
         let inputs = Inputs { files: args.files.clone(), flags, environment, implied_profile: self.implied_profile };
         load(&inputs).map_err(|errors| Failed::Config(Box::new(errors)))
     }
+}
+
+fn environment() -> Vec<(String, String)> {
+    let variables = std::env::vars_os();
+    variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }
 
 /// Tells a configuration's warnings.

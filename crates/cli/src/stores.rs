@@ -38,9 +38,11 @@ fn look_up_settings(settings: &StoresSettings) -> LookUpSettings {
     }
 }
 
-type Store = Result<Arc<dyn SecretFetcher>>;
+/// A store that is ready to be asked.
+pub(crate) type Store = Result<Arc<dyn SecretFetcher>>;
 
-async fn open(store: &StoreSettings, timeout: Duration) -> Store {
+/// One store.
+pub(crate) async fn open(store: &StoreSettings, timeout: Duration) -> Store {
     match store {
         StoreSettings::Local(settings) => local(settings),
         StoreSettings::K8s(settings) => kubernetes(settings).await,

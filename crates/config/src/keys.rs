@@ -79,6 +79,8 @@ const DAY: u64 = 24 * 3600;
 const YEAR: Duration = Duration::from_secs(365 * DAY);
 /// Times that a mirror may wait.
 const MIRROR: Kind = Kind::DurationIn(Duration::from_secs(1), YEAR);
+/// Nobody waits longer for the endpoints of a Service to change.
+const SHUTDOWN_DELAY: Kind = Kind::DurationIn(Duration::ZERO, Duration::from_secs(600));
 /// Lives of certificates.
 const CERTIFICATE: Kind = Kind::DurationIn(Duration::from_secs(1), Duration::from_secs(3650 * DAY));
 const OVERLAP: Kind = Kind::DurationIn(Duration::from_secs(1), Duration::from_secs(30 * DAY));
@@ -123,6 +125,10 @@ pub(crate) const KEYS: &[Key] = &[
         "Two requests of a pod end in one variable or file with different sources: the later one wins with a warning, or the pod is refused."),
     row("webhook.initContainerPlacement", Kind::Choice(&["AfterSidecars", "First", "Last"]), Is("AfterSidecars"), Ours,
         "Where fetch containers stand among the init containers: before the first that is not a native sidecar, before all, or behind all, as in Flyte."),
+    row("webhook.initContainerSecurityContext", Kind::Choice(&["None", "Restricted"]), Is("None"), Ours,
+        "The security context of the init containers that the webhook adds. `None`: none, as in Flyte. `Restricted`: what the Pod Security Standard `restricted` asks for (no privilege escalation, no capabilities, not root, seccomp RuntimeDefault; a read-only root file system for the writer of Embedded files). Their images then run as a user that is not root: the image's, or `runAsUser` of the pod's own security context."),
+    row("webhook.k8s.checkExists", Kind::Choice(&["Off", "Warn", "Refuse"]), Is("Off"), Ours,
+        "Whether the K8s manager looks if a Secret and its key are in the pod's namespace. `Off`: no, as in Flyte, and a task starts without what is missing. `Warn`: the pod gets a warning. `Refuse`: the manager does not serve the request, and where no other does `onUnserved` decides about the pod, so in the profile `flyte1` set that to `Refuse` too. Needs the verb get on Secrets in the namespaces of pods; where the API server does not say, `Warn` warns and `Refuse` answers 503."),
     row("webhook.metrics-prefix", Kind::Text, Is("flyte:"), Flyte, "In front of the names of metrics."),
     row("webhook.metricsPort", Kind::Port, Is("10254"), Ours, "The plain HTTP port of `/healthz`, `/readyz` and `/metrics`."),
     row("webhook.certDir", Kind::Path, Is("/etc/webhook/certs"), Flyte,
@@ -160,6 +166,8 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.url", Kind::HttpsUrl, Is(""), Ours, "Registers this `https://` URL instead of the Service, for a webhook outside the cluster."),
     row("webhook.webhookTimeout", Kind::Seconds, Is("30s"), Flyte2,
         "How long the API server waits for an answer: a number of seconds, or a duration."),
+    row("webhook.shutdownDelay", SHUTDOWN_DELAY, Is("10s"), Ours,
+        "How long the webhook goes on serving after it was told to end, no longer ready: longer than Kubernetes takes to tell every API server that this replica is gone. The pod's `terminationGracePeriodSeconds` is this, `webhookTimeout` and 5 seconds."),
     row("webhook.disableCreateMutatingWebhookConfig", Kind::Bool, Is("false"), Flyte2,
         "Leaves the MutatingWebhookConfiguration to somebody else, the Helm chart for example."),
     row("webhook.namespaceSelector", Kind::LabelSelector, Is("{}"), Flyte2,

@@ -71,6 +71,8 @@ pub struct WebhookSettings {
     pub url: Option<String>,
     /// `webhookTimeout`: what the API server waits; whole seconds, 1 to 30.
     pub timeout: Duration,
+    /// `shutdownDelay`: how long it goes on serving after it was told to end; at most ten minutes.
+    pub shutdown_delay: Duration,
     /// Whether the MutatingWebhookConfiguration is written (`disableCreateMutatingWebhookConfig` is false).
     pub register: bool,
     /// `namespaceSelector`: a valid Kubernetes LabelSelector; `None` selects all namespaces.

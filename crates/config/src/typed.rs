@@ -101,6 +101,13 @@ pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings
     typed_stores::warn(values, &stores, warnings);
     let mirrors = mirrors(values, warnings);
     warn_of_short_retention(values, warnings);
+    let check = "webhook.k8s.checkExists";
+    if values.text(check) == "Refuse" && values.text("webhook.onUnserved") == "Admit" {
+        let origin = values.origin(check);
+        let consequence =
+            "pods whose Secrets are not there are admitted without them; add `webhook.onUnserved: Refuse`";
+        warnings.push(format!("{origin}: {check}: {consequence}"));
+    }
     let certificates = certificates::settings(values, pod_namespace.as_deref(), warnings);
     Config {
         injection: injection(values, pod_namespace.as_deref()),
@@ -157,6 +164,8 @@ fn injection(values: Getter<'_>, pod_namespace: Option<&str>) -> Settings {
         on_manager_failure: values.named("webhook.onManagerFailure"),
         on_collision: values.named("webhook.onCollision"),
         init_container_placement: values.named("webhook.initContainerPlacement"),
+        init_container_security_context: values.named("webhook.initContainerSecurityContext"),
+        check_exists: values.named("webhook.k8s.checkExists"),
     }
 }
 
@@ -210,6 +219,7 @@ fn webhook(
         service_port: values.port("webhook.servicePort"),
         url: values.optional_text("webhook.url"),
         timeout: values.duration("webhook.webhookTimeout").unwrap_or(DEFAULT_CLIENT.timeout),
+        shutdown_delay: values.duration("webhook.shutdownDelay").unwrap_or_default(),
         register: !values.bool("webhook.disableCreateMutatingWebhookConfig"),
         namespace_selector: selector.as_object().is_some_and(|members| !members.is_empty()).then_some(selector),
         registration: registration(values),

@@ -107,6 +107,29 @@ pub enum InitContainerPlacement {
     Last,
 }
 
+/// The security context of the init containers that we add (`webhook.initContainerSecurityContext`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InitContainerSecurityContext {
+    /// None, as in the reference; what the pod's own says counts.
+    #[default]
+    None,
+    /// What the Pod Security Standard `restricted` asks of every container
+    /// (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>).
+    Restricted,
+}
+
+/// Whether the K8s manager looks if a Secret and its key are there (`webhook.k8s.checkExists`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckExists {
+    /// It does not, as in the reference: the task starts without what is missing.
+    #[default]
+    Off,
+    /// It looks, serves the request all the same, and warns.
+    Warn,
+    /// It looks, and declines what is missing.
+    Refuse,
+}
+
 /// How values that the webhook itself reads reach the container (`webhook.delivery`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
@@ -250,6 +273,10 @@ pub struct Settings {
     pub on_collision: OnCollision,
     /// `webhook.initContainerPlacement`.
     pub init_container_placement: InitContainerPlacement,
+    /// `webhook.initContainerSecurityContext`.
+    pub init_container_security_context: InitContainerSecurityContext,
+    /// `webhook.k8s.checkExists`.
+    pub check_exists: CheckExists,
 }
 
 impl Settings {
@@ -288,6 +315,8 @@ impl Settings {
             on_manager_failure: OnManagerFailure::Refuse,
             on_collision: OnCollision::Warn,
             init_container_placement: InitContainerPlacement::AfterSidecars,
+            init_container_security_context: InitContainerSecurityContext::None,
+            check_exists: CheckExists::Off,
         }
     }
 }

@@ -51,7 +51,7 @@ fn play(settings: &Settings, pod: &Value) -> Result<Pass, MergeError> {
     }
     let found = |request: &Secret, wanted| {
         let source = match wanted {
-            LookUp::Nothing => return None,
+            LookUp::Nothing | LookUp::Existence(_) => return None,
             LookUp::Global(_) => MirrorSource::Global { group: request.group.clone(), key: request.key.clone() },
             LookUp::Store(id) => MirrorSource::Embedded { id: id.to_string() },
         };

@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod certificates;
+pub mod doctor;
 pub mod image_pull;
 pub mod invalidation;
 pub mod kubernetes;

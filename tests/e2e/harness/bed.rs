@@ -36,7 +36,7 @@ pub(crate) fn bed() -> &'static Bed {
 /// The folder of the logs of this run.
 pub(crate) fn logs() -> &'static Path {
     static LOGS: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-logs");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!(env!("CARGO_CRATE_NAME"), "-logs"));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         folder

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::bed::{bed, logs};
+use super::plain_http::get;
 use super::program::{self, run_ok};
 use super::{Namespace, eventually, task_pod};
 
@@ -234,20 +233,7 @@ impl Webhook {
 
     /// Status and body of a page of the plain port.
     pub(crate) async fn plain(&self, path: &str) -> Result<(u16, String), String> {
-        let ask = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.metrics_port)).await?;
-            stream
-                .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
-                .await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            std::io::Result::Ok(answer)
-        };
-        let limit = std::time::Duration::from_secs(5);
-        let answer = tokio::time::timeout(limit, ask).await.map_err(|_| "no answer")?.map_err(|e| e.to_string())?;
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("no status line")?;
-        let (_, body) = answer.split_once("\r\n\r\n").ok_or("no body")?;
-        Ok((status, body.to_owned()))
+        get(self.metrics_port, path).await
     }
 
     /// Everything it has written to standard output and standard error.
@@ -259,6 +245,11 @@ impl Webhook {
     pub(crate) fn terminate(&self) {
         let id = self.child.as_ref().and_then(Child::id).expect("the webhook has ended");
         assert!(std::process::Command::new("kill").arg(id.to_string()).status().unwrap().success());
+    }
+
+    /// Ends the process where it stands: SIGKILL.
+    pub(crate) async fn kill(&mut self) {
+        self.child.take().expect("the webhook was started").kill().await.unwrap();
     }
 
     /// Stops the process where it stands, or lets it go on.

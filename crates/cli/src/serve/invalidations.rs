@@ -29,7 +29,12 @@ pub(super) async fn invalidations(
     let settings = invalidation::InvalidationSettings { port, per_id_per_minute, per_minute, ..Default::default() };
     let look_ups = look_ups.clone();
     let drop_secret = Arc::new(move |id: &SecretId| look_ups.invalidate(id));
-    let running =
-        invalidation::serve_invalidation(settings, drop_secret, authenticator, metrics.clone(), end.reached()).await?;
+    // As long as pods are served from the cache, it has to be told of changes.
+    let delay = webhook.shutdown_delay;
+    let end = async move {
+        end.reached().await;
+        tokio::time::sleep(delay).await;
+    };
+    let running = invalidation::serve_invalidation(settings, drop_secret, authenticator, metrics.clone(), end).await?;
     Ok(Some(running))
 }

@@ -42,8 +42,7 @@ pub(super) async fn lead(
     };
     let client = client().await?;
     let identity = leader::identity(pod_name.as_deref().unwrap_or(service_name));
-    let settings =
-        LeaderSettings { name: format!("{service_name}-leader"), ..LeaderSettings::new(namespace, identity) };
+    let settings = LeaderSettings { name: lease(service_name), ..LeaderSettings::new(namespace, identity) };
     if let Some(checker) = mirrors.clone().map(Collector::new) {
         tokio::spawn(async move { checker.check_permissions().await });
     }
@@ -57,4 +56,9 @@ async fn collect(mirrors: Option<Mirrors>) -> std::convert::Infallible {
         Some(mirrors) => Collector::new(mirrors).run().await,
         None => pending().await,
     }
+}
+
+/// The name of the Lease by which the replicas of a webhook elect the one that collects.
+pub(crate) fn lease(service_name: &str) -> String {
+    format!("{service_name}-leader")
 }

@@ -3,8 +3,8 @@
 mod certificates;
 mod ending;
 mod invalidations;
-mod leading;
-mod registration;
+pub(crate) mod leading;
+pub(crate) mod registration;
 mod values;
 
 use std::sync::Arc;
@@ -39,10 +39,17 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Res
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(run_with(loaded.config).await?)
+    let end = Ending::at_signal()?;
+    tokio::select! {
+        ended = run_with(loaded.config, end.clone()) => Ok(ended?),
+        () = end.at_once() => {
+            tracing::warn!("ending at once: nothing is served yet, or a second signal asks for it");
+            Ok(())
+        }
+    }
 }
 
-async fn run_with(config: Config) -> Result<()> {
+async fn run_with(config: Config, end: Ending) -> Result<()> {
     let Config { injection, webhook, .. } = &config;
     for note in access::warnings(&injection.access, injection.profile) {
         tracing::warn!("webhook.accessPolicy: {note}");
@@ -58,7 +65,6 @@ async fn run_with(config: Config) -> Result<()> {
     watch_expiry(certificates.status(), metrics.clone());
     let tls = Arc::new(server_config(certificates.resolver()));
     warn_of_order(injection, webhook);
-    let end = Ending::at_signal()?;
     let (wanted, served) = (certificates.ca_bundle(), certificates.resolver());
     let registered = register(webhook, endpoint, wanted, served, &readiness, end.clone()).await?;
     let leading = lead(&config, writers.as_ref(), certificates.are_led(), end.clone()).await?;
@@ -71,9 +77,11 @@ async fn run_with(config: Config) -> Result<()> {
         listen_port: webhook.listen_port,
         metrics_port: webhook.metrics_port,
         webhook_timeout: webhook.timeout,
+        shutdown_delay: webhook.shutdown_delay,
         ..ServerSettings::default()
     };
-    let running = serve(server, Arc::new(reviewer), tls, readiness, metrics, end.reached()).await?;
+    let running = serve(server, Arc::new(reviewer), tls, readiness, metrics, end.clone().reached()).await?;
+    end.in_good_order();
     tracing::info!(
         address = %running.addr,
         metrics = %running.metrics_addr,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use flyte_secrets_config::{Config, StoreSettings, WebhookSettings};
-use flyte_secrets_core::settings::Delivery;
+use flyte_secrets_core::settings::{CheckExists, Delivery};
 use flyte_secrets_core::{SecretManagerType, Settings};
 use flyte_secrets_stores::LookUps;
-use flyte_secrets_webhook::admission::{Fresh, Sources, Variables, Writers};
+use flyte_secrets_webhook::admission::{ExistingSecrets, Fresh, Sources, Variables, Writers};
 use flyte_secrets_webhook::image_pull::PullSecrets;
 use flyte_secrets_webhook::kubernetes::{client, watching_client};
 use flyte_secrets_webhook::metrics::Metrics;
@@ -24,8 +24,9 @@ const LEAST_SWEEP: Duration = Duration::from_secs(1);
 pub(super) async fn sources(config: &Config, metrics: &Metrics) -> Result<Sources> {
     let Config { injection, stores, webhook, .. } = config;
     let variables = Variables::of_this_process(&injection.global.env_prefix);
+    let existing = existing(injection, metrics).await?;
     if !injection.managers.contains(&SecretManagerType::Embedded) {
-        return Ok(Sources { variables, ..Sources::default() });
+        return Ok(Sources { variables, existing, ..Sources::default() });
     }
     let look_ups = stores::look_ups(stores, Arc::new(metrics.clone())).await?;
     let pull_secrets = match (injection.embedded.image_pull_secrets, &webhook.pod_namespace) {
@@ -36,7 +37,19 @@ pub(super) async fn sources(config: &Config, metrics: &Metrics) -> Result<Source
              webhook's own namespace; set POD_NAMESPACE"
         ),
     };
-    Ok(Sources { variables, look_ups, pull_secrets })
+    Ok(Sources { variables, look_ups, pull_secrets, existing })
+}
+
+/// Who looks whether the Secrets of the K8s manager are there, if that is asked for.
+async fn existing(injection: &Settings, metrics: &Metrics) -> Result<Option<Arc<ExistingSecrets>>> {
+    if injection.check_exists == CheckExists::Off || !injection.managers.contains(&SecretManagerType::K8s) {
+        return Ok(None);
+    }
+    let client = client().await.context("webhook.k8s.checkExists: Secrets are looked at in the cluster")?;
+    let existing = Arc::new(ExistingSecrets::new(client, metrics));
+    let checker = Arc::clone(&existing);
+    tokio::spawn(async move { checker.warn_of_missing_permission().await });
+    Ok(Some(existing))
 }
 
 /// Who writes what pods refer to; nobody where everything stands in the pods.

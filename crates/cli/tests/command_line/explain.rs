@@ -174,3 +174,12 @@ fn an_input_without_pods_is_an_error() {
     let told = explain("", &json!({"kind": "ConfigMap"}), &[]).failed();
     assert!(told.contains("no pod"), "{told}");
 }
+
+#[test]
+fn without_a_cluster_nobody_looks_whether_secrets_are_there_and_that_is_said() {
+    let pod = pod("p", &[variable("user-info", "user_secret")]);
+    let config = "webhook: {secretManagerTypes: [K8s], k8s: {checkExists: Refuse}}";
+    let ran = explain(config, &pod, &[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("webhook.k8s.checkExists: there is no cluster here"), "{ran:?}");
+}

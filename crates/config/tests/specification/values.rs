@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use flyte_secrets_config::{CertificateMode, Inputs, LogFormat, LogLevel, StoreSettings, StoreType, load};
 use flyte_secrets_core::settings::{
-    InitContainerPlacement, KvVersion, OnCollision, OnManagerFailure, OnUnserved, SecretManagerType,
+    CheckExists, InitContainerPlacement, InitContainerSecurityContext, KvVersion, OnCollision, OnManagerFailure,
+    OnUnserved, SecretManagerType,
 };
 
 use crate::support::{errors_of, load_one, pairs, with_environment, with_flags};
@@ -63,6 +64,8 @@ fn choices_reach_the_settings() {
   onManagerFailure: next
   onCollision: refuse
   initContainerPlacement: last
+  initContainerSecurityContext: restricted
+  k8s: {checkExists: warn}
   vaultSecretManager: {kvVersion: 1}
   embeddedSecretManagerConfig: {type: local, localConfig: {file: /s.age, keyFile: /k}}
 logger: {level: 3, formatter: {type: text}}",
@@ -73,6 +76,8 @@ logger: {level: 3, formatter: {type: text}}",
     assert_eq!(config.injection.on_manager_failure, OnManagerFailure::Next);
     assert_eq!(config.injection.on_collision, OnCollision::Refuse);
     assert_eq!(config.injection.init_container_placement, InitContainerPlacement::Last);
+    assert_eq!(config.injection.init_container_security_context, InitContainerSecurityContext::Restricted);
+    assert_eq!(config.injection.check_exists, CheckExists::Warn);
     assert_eq!(config.injection.vault.kv_version, KvVersion::V1);
     assert_eq!(config.stores.stores[0].store_type(), StoreType::Local);
     assert_eq!((config.log.level, config.log.format), (LogLevel::Warn, LogFormat::Text));
@@ -91,6 +96,7 @@ fn the_defaults_of_the_server_are_those_of_flyte() {
         ("flyte-pod-webhook", "flyte-pod-webhook")
     );
     assert_eq!(webhook.timeout, Duration::from_secs(30));
+    assert_eq!(webhook.shutdown_delay, Duration::from_secs(10), "ours");
     assert_eq!((webhook.register, webhook.url, webhook.metrics_prefix.as_str()), (true, None, "flyte:"));
     assert_eq!((webhook.kube_client.qps, webhook.kube_client.burst), (100, 25));
     assert_eq!(webhook.kube_client.timeout, Duration::from_secs(30));
@@ -338,4 +344,21 @@ fn the_image_builder_is_another_part_of_flyte() {
     let defaults = load(&Inputs::default()).unwrap();
     assert_eq!(load_one(text).unwrap(), defaults);
     assert_eq!(load(&with_flags(&[("webhook.imageBuilderConfig.enabled", "true")])).unwrap(), defaults);
+}
+
+#[test]
+fn looking_for_secrets_that_are_not_there_is_of_no_use_where_everything_is_admitted() {
+    for (yaml, warned) in [
+        ("webhook: {profile: flyte1, k8s: {checkExists: Refuse}}", true),
+        ("webhook: {profile: flyte1, onUnserved: Refuse, k8s: {checkExists: Refuse}}", false),
+        ("webhook: {profile: flyte1, k8s: {checkExists: Warn}}", false),
+        ("webhook: {k8s: {checkExists: Refuse}}", false),
+    ] {
+        let warnings = load_one(yaml).unwrap().warnings;
+        assert_eq!(
+            warnings.iter().any(|text| text.contains("add `webhook.onUnserved: Refuse`")),
+            warned,
+            "{warnings:?}"
+        );
+    }
 }

@@ -14,21 +14,34 @@ use crate::annotations::base32_name;
 use crate::case;
 use crate::expansion::escape_dollars;
 use crate::injection::{EnvSource, EnvVar, Injection, Item, SeenFile, Volume, VolumeSource};
+use crate::mirror::SecretReference;
 use crate::paths::{SECRETS_DIR, check_part, join};
 use crate::secret::{MountRequirement, Secret};
 use crate::secret_name;
 use crate::settings::Profile;
 
 pub(super) fn inject(context: &Context<'_>, request: &Secret) -> Answer {
-    required(&[("key", &request.key)])?;
-    let group = group(context, request)?;
-    if let Some(reason) = protected(&context.settings.protected, context.namespace, &group, request) {
-        return Err(Decline(reason));
-    }
+    let group = allowed(context, request)?;
     match request.mount_requirement {
         MountRequirement::ANY | MountRequirement::FILE => as_file(&group, request),
         MountRequirement::ENV_VAR => as_variable(context, &group, request),
         _ => Err(unknown_mount_requirement(request)),
+    }
+}
+
+/// The key that a request is about.
+pub(super) fn reference(context: &Context<'_>, request: &Secret) -> Result<SecretReference, Decline> {
+    let name = allowed(context, request)?.into_owned();
+    Ok(SecretReference { name, key: request.key.clone() })
+}
+
+/// The Secret that a request is about, if tasks may have it.
+fn allowed<'s>(context: &Context<'_>, request: &'s Secret) -> Result<Cow<'s, str>, Decline> {
+    required(&[("key", &request.key)])?;
+    let group = group(context, request)?;
+    match protected(&context.settings.protected, context.namespace, &group, request) {
+        Some(reason) => Err(Decline(reason)),
+        None => Ok(group),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::mirror::SecretReference;
 use crate::outline::PodOutline;
 use crate::paths::{SECRETS_DIR, check_part};
 use crate::secret::Secret;
-use crate::settings::{Delivery, SecretManagerType, Settings};
+use crate::settings::{CheckExists, Delivery, SecretManagerType, Settings};
 use crate::value::SecretValue;
 
 pub use embedded::{MAX_WRITER_BYTES, WRITER_VARIABLE, is_our_writer, writer_command};
@@ -66,6 +66,9 @@ pub enum LookUp {
     Global(GlobalLookUp),
     /// A value of a store: this id, then the same name in the wider scopes.
     Store(SecretId),
+    /// Whether this key of a Secret of the pod's namespace is there. Its value is not needed, and the request can be served
+    /// without the answer.
+    Existence(SecretReference),
 }
 
 /// A value that was looked up.
@@ -91,6 +94,9 @@ pub fn look_up(manager: SecretManagerType, context: &Context<'_>, request: &Secr
     match manager {
         SecretManagerType::Global => global::look_up(context.settings, request).map(LookUp::Global),
         SecretManagerType::Embedded => embedded::look_up(context, request).map(LookUp::Store),
+        SecretManagerType::K8s if context.settings.check_exists != CheckExists::Off => {
+            k8s::reference(context, request).map(LookUp::Existence)
+        }
         _ => Ok(LookUp::Nothing),
     }
 }

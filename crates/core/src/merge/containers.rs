@@ -7,8 +7,8 @@ use super::writer::Written;
 use crate::injection::{EnvSource, EnvVar, FetchContainer};
 use crate::injectors::is_our_writer;
 use crate::outline::{ContainerOutline, EnvOutline, SpecOutline};
-use crate::patch::{Container, PatchOperation, PatchValue, VolumeMount};
-use crate::settings::{EmbeddedSettings, InitContainerPlacement, Profile};
+use crate::patch::{Container, PatchOperation, PatchValue, SecurityContext, VolumeMount};
+use crate::settings::{EmbeddedSettings, InitContainerPlacement, InitContainerSecurityContext, Profile, Settings};
 
 /// What goes to every container, in the order in which it is added.
 pub(super) struct Additions<'a> {
@@ -264,8 +264,13 @@ impl<'a> NewContainer<'a> {
     }
 
     /// The container with all that was added after it.
-    fn finish(self, additions: &Additions<'a>) -> Container<'a> {
-        let Self { name, image, command, env: own, mount, resources, env_from, mounts_from, .. } = self;
+    fn finish(self, additions: &Additions<'a>, context: InitContainerSecurityContext) -> Container<'a> {
+        let Self { name, is_writer, image, command, env: own, mount, resources, env_from, mounts_from } = self;
+        let security_context = match context {
+            InitContainerSecurityContext::None => None,
+            // The programs of the clouds keep files of their own; our script writes into its volume only.
+            InitContainerSecurityContext::Restricted => Some(SecurityContext::restricted(is_writer)),
+        };
         // Its own variables stay: without them it could not fetch.
         let is_own = |variable: &&&'a EnvVar| own.iter().any(|own| own.name == variable.name);
         let added = effective(additions.profile, &additions.env[env_from..]);
@@ -278,7 +283,7 @@ impl<'a> NewContainer<'a> {
         let later = distinct(&additions.mounts[mounts_from..]).into_iter().filter(|later| later.name != mount.name);
         let later: Vec<_> = later.cloned().collect();
         let volume_mounts = std::iter::once(mount).chain(later).collect();
-        Container { command, env, image, name, resources, volume_mounts }
+        Container { command, env, image, name, resources, security_context, volume_mounts }
     }
 }
 
@@ -286,7 +291,7 @@ impl<'a> NewContainer<'a> {
 pub(super) fn insert<'a>(
     new: Vec<NewContainer<'a>>,
     additions: &Additions<'a>,
-    placement: InitContainerPlacement,
+    settings: &Settings,
     spec: &SpecOutline<'_>,
     operations: &mut Vec<PatchOperation<'a>>,
 ) {
@@ -294,13 +299,14 @@ pub(super) fn insert<'a>(
         return;
     }
     let existing = &spec.init_containers;
-    let containers = new.into_iter().map(|container| container.finish(additions));
+    let context = settings.init_container_security_context;
+    let containers = new.into_iter().map(|container| container.finish(additions, context));
     if existing.is_empty() {
         let value = PatchValue::Containers(containers.collect());
         operations.push(PatchOperation::add("/spec/initContainers".to_owned(), value));
         return;
     }
-    let position = match placement {
+    let position = match settings.init_container_placement {
         InitContainerPlacement::First => 0,
         InitContainerPlacement::Last => existing.len(),
         InitContainerPlacement::AfterSidecars => {

@@ -217,8 +217,7 @@ impl<'a> Play<'a> {
                 None => written.update(&self.settings.embedded.writer_name, spec, &mut operations),
             }
         }
-        let placement = self.settings.init_container_placement;
-        containers::insert(self.new_containers, &self.additions, placement, spec, &mut operations);
+        containers::insert(self.new_containers, &self.additions, self.settings, spec, &mut operations);
         pull_secrets(self.pod, served, &mut operations);
         if operations.len() > MAX_OPERATIONS {
             return Err(MergeError::TooManyOperations(operations.len()));

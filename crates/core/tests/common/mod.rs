@@ -85,7 +85,7 @@ fn mirror(context: &Context<'_>, request: &Secret, source: &MirrorSource) -> Opt
 /// What the case says of variables, files and the store.
 fn find(case: &Value, context: &Context<'_>, request: &Secret, wanted: LookUp) -> Option<Found> {
     match wanted {
-        LookUp::Nothing => None,
+        LookUp::Nothing | LookUp::Existence(_) => None,
         LookUp::Global(place) => {
             let variable = case["env"][&place.variable].as_str();
             let file = |path: String| case["files"][path.strip_prefix("/etc/secrets/")?].as_str().map(str::to_owned);

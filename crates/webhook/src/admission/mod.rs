@@ -4,6 +4,7 @@
 //! put into words.
 
 mod delivery;
+mod existence;
 mod fresh;
 mod limits;
 mod refusal;
@@ -27,6 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::image_pull::PullSecret;
 pub use delivery::{Way, Writers};
+pub use existence::{Existence, ExistingSecrets};
 pub use fresh::Fresh;
 use limits::Room;
 pub use refusal::{Code, Refusal};
@@ -79,6 +81,9 @@ pub struct Handled {
     pub pull_secret: Option<PullSecret>,
     /// Whether it asked for a value that the access policy keeps from this pod.
     pub breached: bool,
+    /// Why it is served and may all the same come to nothing (`webhook.k8s.checkExists: Warn`); without its subject, the
+    /// manager. Names only.
+    pub doubt: Option<String>,
 }
 
 impl Handled {
@@ -91,6 +96,7 @@ impl Handled {
             way: None,
             pull_secret: None,
             breached: false,
+            doubt: None,
         }
     }
 }
@@ -168,6 +174,7 @@ pub async fn admit(
     if let (Some(breach), AccessMode::Audit) = (&admission.breach, settings.access.mode) {
         admission.warnings.push(format!("with webhook.accessPolicy.mode: Enforce the webhook {breach}"));
     }
+    admission.warnings.extend(admission.handled.iter().filter_map(doubtful));
     if let Some(refusal) = Refusal::unserved(&admission.pod, &admission.handled) {
         if refusal.code == Code::Unavailable {
             // A retry may mend it, so nobody is better off with a task that runs without its secret.
@@ -220,6 +227,13 @@ fn merged(settings: &Settings, pod: &PodOutline<'_>, admission: &Admission) -> (
             (decision, warnings)
         }
     }
+}
+
+/// What whoever creates the pod is told about a request that is served and may come to nothing.
+fn doubtful(handled: &Handled) -> Option<String> {
+    let (manager, _) = handled.served.as_ref()?;
+    let doubt = handled.doubt.as_ref()?;
+    Some(format!("{}: {manager} {doubt}; the task starts without what is missing", handled.request.annotation))
 }
 
 /// What `webhook.onUnserved` says about a pod that cannot be served.

@@ -8,11 +8,12 @@ use flyte_secrets_core::annotations::Request;
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::injection::Injection;
 use flyte_secrets_core::injectors::{Context, Decline, Found, GlobalLookUp, LookUp, inject, look_up};
-use flyte_secrets_core::mirror::MirrorSource;
-use flyte_secrets_core::settings::{AccessMode, OnManagerFailure};
+use flyte_secrets_core::mirror::{MirrorSource, SecretReference};
+use flyte_secrets_core::settings::{AccessMode, CheckExists, OnManagerFailure};
 use flyte_secrets_core::value::SecretValue;
 
 use super::delivery::{Read, way};
+use super::existence::Existence;
 use super::sources::{Failure, Sources};
 use super::wording::plain;
 use super::{Handled, Whence};
@@ -61,6 +62,7 @@ pub(super) async fn resolve(circumstances: Circumstances<'_>, request: Request) 
 /// Takes a request away from the manager that serves it and asks those behind it.
 pub(super) async fn pass_on(circumstances: Circumstances<'_>, handled: &mut Handled, reason: &str) {
     (handled.served, handled.whence, handled.way, handled.pull_secret) = (None, None, None, None);
+    handled.doubt = None;
     if let Some(last) = handled.attempts.last_mut() {
         last.outcome = Outcome::Declines(reason.to_owned());
     }
@@ -102,6 +104,7 @@ async fn ask(
         LookUp::Nothing => None,
         LookUp::Global(place) => Some(global(circumstances, handled, place)?),
         LookUp::Store(id) => Some(store(circumstances, handled, id).await?),
+        LookUp::Existence(reference) => return referred(manager, circumstances, handled, reference).await,
     };
     let secret = &handled.request.secret;
     let Some(LookedUp { value, source, fetched, place, whence, pull_secret }) = looked_up else {
@@ -114,6 +117,43 @@ async fn ask(
     let found = Found { value, pull_secret: name, reference: way.reference() };
     let injection = inject(manager, &context, secret, Some(&found)).map_err(declined)?;
     (handled.whence, handled.way, handled.pull_secret) = (Some(whence), Some(way), pull_secret);
+    Ok(injection)
+}
+
+/// A reference to what the kubelet brings, after a look at whether it is there. Without a cluster nobody looks.
+async fn referred(
+    manager: SecretManagerType,
+    circumstances: Circumstances<'_>,
+    handled: &mut Handled,
+    reference: &SecretReference,
+) -> Result<Injection, Failure> {
+    let Circumstances { context, sources, deadline, .. } = circumstances;
+    let injection = inject(manager, &context, &handled.request.secret, None).map_err(declined)?;
+    let Some(existing) = &sources.existing else { return Ok(injection) };
+    let SecretReference { name, key } = reference;
+    let namespace = context.namespace;
+    let failure = match existing.look(namespace, reference, deadline.into()).await {
+        Ok(Existence::There) => return Ok(injection),
+        Ok(Existence::NoSecret) => Failure::Declined(format!(
+            "found no Secret {name:?} in the namespace {namespace:?}; create it there with the key {key:?}, or correct \
+             the request's group"
+        )),
+        Ok(Existence::NoKey) => Failure::Declined(format!(
+            "found no key {key:?} in the Secret {name:?} of the namespace {namespace:?}; add it there, or correct the \
+             request's key"
+        )),
+        Err(why) => Failure::Retryable(format!(
+            "could not look if the Secret {name:?} of the namespace {namespace:?} has the key {key:?}: {why}"
+        )),
+    };
+    if context.settings.check_exists == CheckExists::Refuse {
+        return Err(failure);
+    }
+    let (Failure::Declined(doubt) | Failure::Retryable(doubt)) = failure;
+    let doubt = plain(&doubt, MAX_REASON);
+    let annotation = plain(&handled.request.annotation, MAX_REASON);
+    tracing::warn!(namespace, annotation, "a pod is admitted although K8s {doubt}");
+    handled.doubt = Some(doubt);
     Ok(injection)
 }
 

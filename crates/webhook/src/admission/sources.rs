@@ -13,6 +13,7 @@ use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_stores::{Found, Freshness, LookUps};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::existence::ExistingSecrets;
 use crate::image_pull::{PullSecret, PullSecrets};
 
 /// The largest file of the Global manager; a Kubernetes Secret is no larger.
@@ -63,6 +64,8 @@ pub struct Sources {
     pub look_ups: LookUps,
     /// Image-pull Secrets that belong to values of Embedded, where `imagePullSecrets.enabled` says so.
     pub pull_secrets: Option<Arc<PullSecrets>>,
+    /// For the K8s manager, where `webhook.k8s.checkExists` asks for it and there is a cluster.
+    pub existing: Option<Arc<ExistingSecrets>>,
 }
 
 impl Sources {

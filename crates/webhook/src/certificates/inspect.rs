@@ -93,20 +93,37 @@ pub fn inspect(pair: &KeyPairPem, names: &CertificateNames, now: SystemTime) -> 
         problems.push(problem);
     }
     let (Some(chain), Some(authorities)) = (chain, authorities) else { return Err(problems) };
+    match inspect_chain(&chain, &authorities, names, now) {
+        Ok(inspected) if problems.is_empty() => Ok(inspected),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}
 
+/// As [`inspect`], for a certificate (the first of `chain`, which is not empty) whose key is elsewhere.
+pub(crate) fn inspect_chain(
+    chain: &[CertificateDer<'static>],
+    authorities: &[CertificateDer<'static>],
+    names: &CertificateNames,
+    now: SystemTime,
+) -> Result<Inspected, Vec<Problem>> {
+    let mut problems = Vec::new();
     let now = seconds(now);
     let leaf_validity = noted(validity(TLS_CRT, &chain[0]), &mut problems);
     if let Some(validity) = leaf_validity {
         problems.extend(validity.problem(TLS_CRT, now));
     }
     problems.extend(uncovered(&chain[0], names));
-    let Some((valid_authorities, ca_ends)) = noted(valid_at(&authorities, now), &mut problems) else {
+    let Some((valid_authorities, ca_ends)) = noted(valid_at(authorities, now), &mut problems) else {
         return Err(problems);
     };
     if let Some(validity) = leaf_validity
         && !authorities.is_empty()
     {
-        problems.extend(untrusted(&chain, &valid_authorities, validity.clamp(now)));
+        problems.extend(untrusted(chain, &valid_authorities, validity.clamp(now)));
     }
     match leaf_validity {
         Some(validity) if problems.is_empty() => {
@@ -116,6 +133,12 @@ pub fn inspect(pair: &KeyPairPem, names: &CertificateNames, now: SystemTime) -> 
         }
         _ => Err(problems),
     }
+}
+
+/// From when to when a certificate is valid; `None` if it cannot be read.
+pub(crate) fn validity_of(certificate: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
+    let Validity { not_before, not_after } = validity(TLS_CRT, certificate).ok()?;
+    Some((instant(not_before), instant(not_after)))
 }
 
 /// The certificate and its key in the form that rustls serves.

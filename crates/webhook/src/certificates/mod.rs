@@ -22,6 +22,7 @@ pub use files::{FilesError, load, write};
 pub use init::{InitError, InitSettings, Outcome, init, init_files};
 pub(crate) use inspect::is_signed_by;
 pub use inspect::{Inspected, Problem, inspect};
+pub(crate) use inspect::{inspect_chain, validity_of};
 pub use issue::{CertificateAuthority, IssueError};
 pub use key_pair::{CA_CRT, KeyPairPem, TLS_CRT, TLS_KEY};
 pub use names::{CertificateNames, InvalidName};

@@ -147,7 +147,7 @@ impl Object {
     }
 
     /// Where that rule belongs.
-    fn role(&self) -> String {
+    pub(crate) fn role(&self) -> String {
         self.namespace
             .as_ref()
             .map_or_else(|| "ClusterRole".to_owned(), |namespace| format!("Role in namespace {namespace}"))

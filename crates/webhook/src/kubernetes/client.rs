@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::config::InferConfigError;
 
 /// How long a connection to the API server may take.
@@ -11,6 +13,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The same for a watch. The API server ends one after five minutes (`timeoutSeconds`).
 const WATCH_TIMEOUT: Duration = Duration::from_secs(330);
+
+/// Our name in audit logs and in the `managedFields` of what we write.
+const OUR_NAME: HeaderValue = HeaderValue::from_static(concat!("flyte-secrets/", env!("CARGO_PKG_VERSION")));
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -54,5 +59,6 @@ async fn client_with(read_timeout: Duration) -> Result<kube::Client, ClientError
     // The time that a pooled connection was idle does not count.
     config.reset_reader_on_write = true;
     config.default_retry = false;
+    config.headers.push((USER_AGENT, OUR_NAME));
     kube::Client::try_from(config).map_err(|error| ClientError::Build(Box::new(error)))
 }

@@ -40,6 +40,8 @@ pub(crate) struct Cluster {
     pub(crate) expire_continuations: usize,
     /// Whether nothing can be reached.
     pub(crate) down: bool,
+    /// Pages of the server itself, such as `version`; nobody needs a right for them.
+    pub(crate) pages: BTreeMap<&'static str, Value>,
     /// What was asked for: `verb resource`.
     pub(crate) requests: Vec<String>,
     /// Patches with their content type.
@@ -117,6 +119,9 @@ impl Cluster {
         }
         let request = format!("{verb} {resource}");
         self.requests.push(request.clone());
+        if let Some(page) = self.pages.get(resource.as_str()) {
+            return (200, page.clone());
+        }
         if self.forbids(verb, resource) {
             let message =
                 format!("{resource} \"{name}\" is forbidden: User \"me\" cannot {verb} resource \"{resource}\"");
@@ -284,7 +289,11 @@ async fn read(request: Request<Body>) -> (Call, String) {
     let body: Value = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
     let header = |name| parts.headers.get(name).map_or("", |value| value.to_str().unwrap());
     let path: Vec<&str> = parts.uri.path().trim_start_matches('/').split('/').collect();
-    let inside = if path[0] == "api" { &path[2..] } else { &path[3..] };
+    let inside = match path[0] {
+        "api" => &path[2..],
+        "apis" => &path[3..],
+        _ => &path[..],
+    };
     let (namespace, rest) = match inside {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         rest => ("", rest),

@@ -16,6 +16,7 @@ pub(crate) mod fake_api_server;
 pub(crate) use access::allowed;
 pub use call::{ApiError, ApiErrorKind, Object, Verb};
 pub use client::{ClientError, client, watching_client};
+pub(crate) use exchange::{ONE, PAGE, exchange};
 pub(crate) use jitter::jittered;
 pub(crate) use lists::{labelled_secrets, secrets_of_live_pods};
 pub(crate) use secrets::{Secrets, Wiped};

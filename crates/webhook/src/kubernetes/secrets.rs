@@ -1,5 +1,6 @@
 //! Secrets of one namespace.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 
 use k8s_openapi::api::core::v1::Secret;
@@ -7,6 +8,7 @@ use kube::core::Request;
 use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
 use kube::{Client, Resource};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -46,6 +48,18 @@ impl Secrets {
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
             Ok(answer) => self.parse(Verb::Get, name, &answer).map(Some),
+        }
+    }
+
+    /// The names of the Secret's keys. Its values are skipped where they stand in the answer, which is wiped.
+    pub(crate) async fn keys(&self, name: &str) -> Result<Option<BTreeSet<String>>, ApiError> {
+        match self.send(Verb::Get, name, self.request.get(name, &GetParams::default())).await {
+            Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(answer) => {
+                let Keyed { data } = self.parse(Verb::Get, name, &answer)?;
+                Ok(Some(data.unwrap_or_default().into_keys().collect()))
+            }
         }
     }
 
@@ -93,6 +107,13 @@ impl Secrets {
     ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         self.object(name).call_until(verb, self.until, exchange(&self.client, request, ONE)).await
     }
+}
+
+/// What an answer is read for where its values are not wanted.
+#[derive(Deserialize)]
+struct Keyed {
+    #[serde(default)]
+    data: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 /// What an update's answer is read for.

@@ -46,6 +46,7 @@ pub use collect::{CollectionState, Collector, Swept};
 pub use error::MirrorError;
 use keep::{Keeper, Purpose};
 use memo::{Key, Memo};
+pub(crate) use permissions::{COLLECTING, KEEPING};
 
 /// The largest value that Kubernetes takes in a Secret, in bytes (`MaxSecretSize` of its API).
 pub const MAX_VALUE: usize = 1 << 20;

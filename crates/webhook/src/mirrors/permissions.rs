@@ -4,9 +4,11 @@ use super::Mirrors;
 use crate::kubernetes::{ApiError, Object, Verb, allowed};
 
 /// For keeping mirrors.
-const KEEPING: [(&str, Verb); 3] = [("secrets", Verb::Get), ("secrets", Verb::Create), ("secrets", Verb::Update)];
+pub(crate) const KEEPING: [(&str, Verb); 3] =
+    [("secrets", Verb::Get), ("secrets", Verb::Create), ("secrets", Verb::Update)];
 /// For collecting them, beyond that.
-const COLLECTING: [(&str, Verb); 3] = [("secrets", Verb::List), ("secrets", Verb::Delete), ("pods", Verb::List)];
+pub(crate) const COLLECTING: [(&str, Verb); 3] =
+    [("secrets", Verb::List), ("secrets", Verb::Delete), ("pods", Verb::List)];
 
 impl Mirrors {
     /// The rules of a ClusterRole that are missing for collecting mirrors; empty if there are all.

@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub(super) struct Activity {
     /// HTTP/2 has frames that belong to no request (pings), so bytes do not mean that a request has begun.
     http1: bool,
     requests: AtomicUsize,
+    /// Whether there has ever been a request.
+    asked: AtomicBool,
     /// Milliseconds after `opened`.
     idle_since: AtomicU64,
     /// Milliseconds after `opened`, or [`NONE`].
@@ -46,6 +48,7 @@ impl Activity {
             opened: Instant::now(),
             http1,
             requests: AtomicUsize::new(0),
+            asked: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(NONE),
         })
@@ -54,12 +57,23 @@ impl Activity {
     /// A request begins; it ends when the guard is dropped.
     pub(super) fn request(self: &Arc<Self>) -> RequestGuard {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
         self.head_since.store(NONE, Ordering::Relaxed);
         RequestGuard(Arc::clone(self))
     }
 
+    /// Whether no request is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether nothing was ever asked for.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.asked.load(Ordering::Relaxed)
+    }
+
     pub(super) fn verdict(&self, limits: &Limits) -> Verdict {
-        if self.requests.load(Ordering::Relaxed) > 0 {
+        if !self.is_idle() {
             return Verdict::Fine;
         }
         let now = self.now();

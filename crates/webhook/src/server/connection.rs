@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use http::{HeaderValue, header};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -32,18 +34,40 @@ const GOODBYE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
+/// Whether the server is about to end, so that answers over HTTP/1.1 ask for a new connection, which leads elsewhere. Clones
+/// share it.
+#[derive(Clone, Default)]
+pub(super) struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    pub(super) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What all connections of a port share.
 pub(super) struct Protocol {
     router: Router,
     tls: Option<TlsAcceptor>,
     http1: Builder<TokioExecutor>,
     http2: Builder<TokioExecutor>,
+    leaving: Leaving,
     limits: Limits,
     metrics: Metrics,
 }
 
 impl Protocol {
-    pub(super) fn new(router: Router, tls: Option<TlsAcceptor>, limits: Limits, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        router: Router,
+        tls: Option<TlsAcceptor>,
+        leaving: Leaving,
+        limits: Limits,
+        metrics: Metrics,
+    ) -> Self {
         let mut http1 = Builder::new(TokioExecutor::new()).http1_only();
         // hyper's time for headers counts idle time too; `Activity` keeps both limits apart.
         http1.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.header.max(8 << 10));
@@ -55,7 +79,7 @@ impl Protocol {
             .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Self { router, tls, http1, http2, limits, metrics }
+        Self { router, tls, http1, http2, leaving, limits, metrics }
     }
 
     /// Serves the connection until one side ends it. `end` asks for its end: what is under way is answered, nothing new is
@@ -111,8 +135,13 @@ impl Protocol {
             peer.map(|peer| request.extensions_mut().insert(peer));
             let under_way = activity.request();
             let answer = self.router.clone().call(request);
+            // HTTP/2 has no such header; there it is GOAWAY that says so.
+            let leaving = http1.then(|| self.leaving.clone());
             async move {
-                let answer = answer.await;
+                let mut answer = answer.await;
+                if let (Ok(answer), true) = (&mut answer, leaving.is_some_and(|leaving| leaving.has_begun())) {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 drop(under_way);
                 answer
             }
@@ -120,7 +149,7 @@ impl Protocol {
         let mut connection = std::pin::pin!(http.serve_connection(io, service));
         let mut look = interval((self.limits.header_read.min(self.limits.idle) / 4).max(Duration::from_millis(1)));
         let mut cut_at: Option<Instant> = None;
-        let mut ending = false;
+        let mut ending: Option<Instant> = None;
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -130,12 +159,18 @@ impl Protocol {
                     return;
                 }
                 // An error means that the sender is gone, which is a wish to end as well.
-                _ = end.wait_for(|end| *end), if !ending => {
-                    ending = true;
-                    connection.as_mut().graceful_shutdown();
+                _ = end.wait_for(|end| *end), if ending.is_none() => {
+                    ending = Some(Instant::now());
+                    // hyper closes a connection of HTTP/1.1 on which nothing was asked for yet, while its first request may
+                    // be on the way. The answer to that will end it.
+                    if !(http1 && activity.is_fresh() && self.leaving.has_begun()) {
+                        connection.as_mut().graceful_shutdown();
+                    }
                 }
                 () = sleep_until(cut_at.unwrap_or_else(Instant::now)), if cut_at.is_some() => return,
                 _ = look.tick() => match activity.verdict(&self.limits) {
+                    // One that has not asked for anything yet may still do so, but is not waited for.
+                    Verdict::Fine if activity.is_idle() && ending.is_some_and(|since| since.elapsed() > GOODBYE) => return,
                     Verdict::Fine => {}
                     Verdict::SlowHead => return,
                     Verdict::Idle if cut_at.is_none() => {

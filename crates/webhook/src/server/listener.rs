@@ -10,14 +10,18 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::Protocol;
+use super::connection::{Leaving, Protocol};
 use super::settings::Limits;
 use crate::metrics::Metrics;
 
 /// How long to wait when no connection can be accepted (no file descriptors left, say) before trying again.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long connections are taken at the end that the kernel has already: it may be about to tell of them.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// A port that cannot be listened at.
 #[derive(Debug, Error)]
@@ -73,14 +77,15 @@ impl Listener {
         bound: Bound,
         router: Router,
         tls: Arc<rustls::ServerConfig>,
+        leaving: Leaving,
         limits: Limits,
         metrics: Metrics,
     ) -> Self {
-        Self::new(bound, Protocol::new(router, Some(TlsAcceptor::from(tls)), limits, metrics), limits)
+        Self::new(bound, Protocol::new(router, Some(TlsAcceptor::from(tls)), leaving, limits, metrics), limits)
     }
 
     pub(crate) fn plain(bound: Bound, router: Router, limits: Limits, metrics: Metrics) -> Self {
-        Self::new(bound, Protocol::new(router, None, limits, metrics), limits)
+        Self::new(bound, Protocol::new(router, None, Leaving::default(), limits, metrics), limits)
     }
 
     fn new(bound: Bound, protocol: Protocol, limits: Limits) -> Self {
@@ -88,8 +93,8 @@ impl Listener {
         Self { tcp: bound.tcp, protocol: Arc::new(protocol), slots }
     }
 
-    /// Takes connections until the sender of `end` is gone or says so; then closes the port, and waits at most `patience`
-    /// for the connections that are open.
+    /// Takes connections until the sender of `end` is gone or says so; then takes those that wait already, closes the port, and
+    /// waits at most `patience` for the connections that are open.
     pub(crate) async fn run(self, end: watch::Receiver<bool>, patience: Duration) {
         let mut connections = JoinSet::new();
         let mut asked_to_end = end.clone();
@@ -99,12 +104,15 @@ impl Listener {
                 accepted = self.accept() => accepted,
             };
             while connections.try_join_next().is_some() {}
-            if let Some((tcp, slot)) = accepted {
-                let served = Arc::clone(&self.protocol).serve(tcp, end.clone());
-                connections.spawn(async move {
-                    served.await;
-                    drop(slot);
-                });
+            if let Some(accepted) = accepted {
+                self.serve(accepted, &end, &mut connections);
+            }
+        }
+        // For its client a connection is open as soon as the kernel has it: closing the port would cut it.
+        let last = Instant::now() + LAST_LOOK;
+        while let Ok(accepted) = timeout_at(last, self.accept()).await {
+            if let Some(accepted) = accepted {
+                self.serve(accepted, &end, &mut connections);
             }
         }
         drop(self.tcp);
@@ -113,6 +121,19 @@ impl Listener {
             tracing::warn!(connections = connections.len(), ?patience, "cutting connections that did not end in time");
             connections.shutdown().await;
         }
+    }
+
+    fn serve(
+        &self,
+        (tcp, slot): (TcpStream, OwnedSemaphorePermit),
+        end: &watch::Receiver<bool>,
+        connections: &mut JoinSet<()>,
+    ) {
+        let served = Arc::clone(&self.protocol).serve(tcp, end.clone());
+        connections.spawn(async move {
+            served.await;
+            drop(slot);
+        });
     }
 
     /// The next connection, as soon as there is room for one more. `None` when it could not be accepted.

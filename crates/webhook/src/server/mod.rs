@@ -35,6 +35,7 @@ pub use settings::{Limits, ServerSettings};
 pub use status::status_router;
 
 use crate::metrics::Metrics;
+use connection::Leaving;
 pub(crate) use connection::Peer;
 pub(crate) use listener::{Listener, bind};
 pub(crate) use log::cut;
@@ -162,9 +163,15 @@ pub struct Running {
 
 /// Binds both ports and serves until `shutdown` is done.
 ///
-/// Then, in this order: `/readyz` says no; the server goes on for `settings.drain_grace`, so that the Service's endpoints
-/// can change; no connection is accepted any more and those that are open are asked to end (HTTP/2 GOAWAY, HTTP/1.1
-/// `Connection: close`); requests under way are answered, for at most `settings.webhook_timeout`; the plain port closes.
+/// Then, in this order:
+///
+/// 1. `/readyz` says no. The server goes on for `settings.shutdown_delay`, new connections included, so that the Service's
+///    endpoints can change. Answers over HTTP/1.1 say `Connection: close`: an API server keeps connections to a Service as
+///    long as it can, whatever becomes of the endpoints, and a connection that is closed without a word just when a request
+///    leaves is a failed admission.
+/// 2. Connections that wait to be accepted are, and no others. Those that are open are asked to end: HTTP/2 by GOAWAY,
+///    idle ones of HTTP/1.1 are closed. Requests under way are answered, for at most `settings.webhook_timeout`.
+/// 3. The plain port closes, for which a scrape has a second.
 ///
 /// # Errors
 ///
@@ -181,8 +188,10 @@ pub async fn serve(
     let status = bind(settings.address, settings.metrics_port, "webhook.metricsPort").await?;
     let (addr, metrics_addr) = (reviews.address, status.address);
     let routes = admission_router(&settings, reviewer, metrics.clone());
-    let reviews = Listener::with_tls(reviews, routes, tls, settings.limits, metrics.clone());
+    let leaving = Leaving::default();
+    let reviews = Listener::with_tls(reviews, routes, tls, leaving.clone(), settings.limits, metrics.clone());
     let status = Listener::plain(status, status_router(readiness.clone(), metrics.clone()), settings.limits, metrics);
+    readiness.complete();
 
     let handle = tokio::spawn(async move {
         let (end_reviews, reviews_end) = watch::channel(false);
@@ -191,8 +200,9 @@ pub async fn serve(
         let status = tokio::spawn(status.run(status_end, STATUS_DRAIN));
         shutdown.await;
         readiness.unmet(DRAINING, "the webhook is shutting down");
-        tracing::info!(grace = ?settings.drain_grace, "shutting down: no longer ready, still serving");
-        tokio::time::sleep(settings.drain_grace).await;
+        leaving.begin();
+        tracing::info!(delay = ?settings.shutdown_delay, "shutting down: no longer ready, still serving");
+        tokio::time::sleep(settings.shutdown_delay).await;
         drop(end_reviews);
         // A failed join is a panic in the accept loop; the other port has to be closed all the same.
         let _ = reviews.await;

@@ -14,9 +14,9 @@ pub struct ServerSettings {
     pub metrics_port: u16,
     /// `webhook.webhookTimeout`: how long a caller waits that does not say so itself.
     pub webhook_timeout: Duration,
-    /// How long the server goes on after it was told to stop, no longer ready: Kubernetes takes that long to tell every
-    /// API server that this replica is gone.
-    pub drain_grace: Duration,
+    /// `webhook.shutdownDelay`: how long the server goes on after it was told to stop, no longer ready. Longer than Kubernetes
+    /// takes to tell every API server that this replica is gone.
+    pub shutdown_delay: Duration,
     /// Bounds that are not configured.
     pub limits: Limits,
 }
@@ -28,7 +28,7 @@ impl Default for ServerSettings {
             listen_port: 9443,
             metrics_port: 10254,
             webhook_timeout: Duration::from_secs(30),
-            drain_grace: Duration::from_secs(5),
+            shutdown_delay: Duration::from_secs(10),
             limits: Limits::default(),
         }
     }

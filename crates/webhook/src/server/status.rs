@@ -9,7 +9,8 @@ use http::{StatusCode, header};
 use super::readiness::Readiness;
 use crate::metrics::{self, Metrics};
 
-/// `/healthz` (200 as long as requests are answered at all), `/readyz` (200, or 503 with the reasons, one a line) and
+/// `/healthz` (200 as long as requests are answered at all), `/readyz` (200, with what has gone wrong since the start, or 503
+/// with the reasons, one a line) and
 /// `/metrics` (OpenMetrics text).
 pub fn status_router(readiness: Readiness, metrics: Metrics) -> Router {
     Router::new()
@@ -22,7 +23,8 @@ pub fn status_router(readiness: Readiness, metrics: Metrics) -> Router {
 async fn ready(State(readiness): State<Readiness>) -> Response {
     let reasons = readiness.reasons();
     if reasons.is_empty() {
-        return "ready\n".into_response();
+        let faults: String = readiness.faults().iter().map(|fault| format!("since the start: {fault}\n")).collect();
+        return format!("ready\n{faults}").into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n").into_response()
 }

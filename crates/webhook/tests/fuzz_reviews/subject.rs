@@ -7,7 +7,9 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use flyte_secrets_core::encoded_id::SecretId;
-use flyte_secrets_core::settings::{InitContainerPlacement, OnCollision, OnManagerFailure};
+use flyte_secrets_core::settings::{
+    CheckExists, InitContainerPlacement, InitContainerSecurityContext, OnCollision, OnManagerFailure,
+};
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{Profile, SecretManagerType as Manager, Settings};
 use flyte_secrets_stores::{FailureClass, FetchError, LookUpSettings, LookUps, NoObserver, Scopes, SecretFetcher};
@@ -73,6 +75,8 @@ impl Subject {
                     settings.on_manager_failure = OnManagerFailure::Next;
                     settings.on_collision = OnCollision::Refuse;
                     settings.init_container_placement = InitContainerPlacement::Last;
+                    settings.init_container_security_context = InitContainerSecurityContext::Restricted;
+                    settings.check_exists = CheckExists::Refuse;
                 }
                 all.push(Self::new(settings));
             }
@@ -91,7 +95,7 @@ impl Subject {
                 LookUpSettings { scopes: Scopes::Sequential, attempts: 1, ..LookUpSettings::uncached() },
                 Arc::new(NoObserver),
             ),
-            pull_secrets: None,
+            ..Sources::default()
         };
         let metrics = Metrics::new("flyte:");
         let reviewer = Arc::new(PodReviewer::new(Arc::new(ArcSwap::from_pointee(settings)), sources, None));

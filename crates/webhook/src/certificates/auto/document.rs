@@ -89,7 +89,8 @@ pub(super) fn write(existing: Option<Secret>, name: &str, authorities: &[Authori
         data.insert(format!("{name}.key"), ByteString(key.expose_bytes().to_vec()));
     }
     let (label, manager) = MANAGED_BY;
-    secret.metadata.labels.get_or_insert_default().insert(label.to_owned(), manager.to_owned());
+    // Who has made the Secret for us, Helm for example, goes on managing it.
+    secret.metadata.labels.get_or_insert_default().entry(label.to_owned()).or_insert_with(|| manager.to_owned());
     secret
 }
 

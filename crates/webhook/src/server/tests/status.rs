@@ -5,7 +5,7 @@ use tower::ServiceExt;
 
 use super::support::{Routes, Script};
 use crate::metrics::Metrics;
-use crate::server::{CERTIFICATE, REGISTRATION, Readiness, status_router};
+use crate::server::{CERTIFICATE, DRAINING, REGISTRATION, Readiness, status_router};
 
 async fn get(readiness: &Readiness, metrics: &Metrics, path: &str) -> (StatusCode, http::HeaderMap, String) {
     let router = status_router(readiness.clone(), metrics.clone());
@@ -30,6 +30,34 @@ async fn ready_says_each_condition_that_is_not_met_on_a_line_of_its_own() {
     assert_eq!(get(&readiness, &metrics, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
     readiness.met(REGISTRATION);
     assert_eq!(get(&readiness, &metrics, "/readyz").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_fault_after_the_start_is_told_and_takes_no_replica_out_of_service() {
+    let (readiness, metrics) = (Readiness::new(), Metrics::new(""));
+    readiness.unmet(REGISTRATION, "not yet");
+    readiness.complete();
+    assert_eq!(get(&readiness, &metrics, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    readiness.met(REGISTRATION);
+    readiness.unmet(REGISTRATION, "the API server is away");
+    readiness.unmet(CERTIFICATE, "expired");
+    let (status, _, text) = get(&readiness, &metrics, "/readyz").await;
+    assert_eq!(status, StatusCode::OK);
+    let told = "ready\nsince the start: certificate: expired\nsince the start: registration: the API server is away\n";
+    assert_eq!(text, told);
+    readiness.unmet(DRAINING, "going");
+    let (status, _, text) = get(&readiness, &metrics, "/readyz").await;
+    assert_eq!((status, &*text), (StatusCode::SERVICE_UNAVAILABLE, "draining: going\n"));
+}
+
+#[tokio::test]
+async fn a_condition_that_is_met_before_the_others_are_named_does_not_count_as_the_start() {
+    let (readiness, metrics) = (Readiness::new(), Metrics::new(""));
+    readiness.unmet(CERTIFICATE, "none");
+    readiness.met(CERTIFICATE);
+    readiness.unmet(REGISTRATION, "not yet");
+    readiness.complete();
+    assert_eq!(get(&readiness, &metrics, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

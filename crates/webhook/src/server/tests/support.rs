@@ -147,7 +147,7 @@ pub(super) fn quick() -> ServerSettings {
         listen_port: 0,
         metrics_port: 0,
         webhook_timeout: Duration::from_secs(5),
-        drain_grace: Duration::from_millis(300),
+        shutdown_delay: Duration::from_millis(300),
         limits: Limits::default(),
     }
 }
@@ -173,18 +173,31 @@ impl Server {
         roots: RootCertStore,
         alpn: &[&[u8]],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.handshake(TcpStream::connect(self.addr).await?, roots, alpn).await
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        roots: RootCertStore,
+        alpn: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let tcp = TcpStream::connect(self.addr).await?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), tcp).await
     }
 
     pub(super) async fn http1(&self) -> Client {
-        let stream = TokioIo::new(self.connect(&[b"http/1.1"]).await.unwrap());
+        self.http1_over(TcpStream::connect(self.addr).await.unwrap()).await
+    }
+
+    /// A client over a connection that is there already.
+    pub(super) async fn http1_over(&self, tcp: TcpStream) -> Client {
+        let stream = TokioIo::new(self.handshake(tcp, self.roots.clone(), &[b"http/1.1"]).await.unwrap());
         let (sender, connection) = http1::handshake(stream).await.unwrap();
         Client { sender: Sender::Http1(sender), ended: tokio::spawn(async { drop(connection.await) }) }
     }

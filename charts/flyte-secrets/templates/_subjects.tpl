@@ -1,0 +1,5 @@
+{{- define "flyte-secrets.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "flyte-secrets.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
