@@ -36,8 +36,9 @@ pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;
 pub use settings::{
-    CertificateMode, CertificateSettings, Config, Effective, InvalidationAuthentication, InvalidationSettings,
-    KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, MirrorSettings, WebhookSettings,
+    CertificateMode, CertificateSettings, Config, Effective, FailurePolicy, InvalidationAuthentication,
+    InvalidationSettings, KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, MirrorSettings,
+    RegistrationSettings, ReinvocationPolicy, WebhookSettings,
 };
 pub use stores::{
     AwsStoreSettings, AzureStoreSettings, CacheSettings, GcpStoreSettings, HttpStoreSettings, K8sStoreSettings,

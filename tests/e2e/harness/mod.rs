@@ -1,5 +1,6 @@
 //! What the tests share: the test bed, the program, a client, pods.
 
+pub(crate) mod admissions;
 pub(crate) mod api;
 pub(crate) mod bed;
 pub(crate) mod certs;
@@ -10,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod plain_http;
 pub(crate) mod pod;
 pub(crate) mod program;
+pub(crate) mod relay;
 pub(crate) mod review;
 pub(crate) mod servers;
 pub(crate) mod service;

@@ -27,7 +27,7 @@ use certificates::{Certificates, watch_expiry};
 use ending::Ending;
 use invalidations::invalidations;
 use leading::lead;
-use registration::register;
+use registration::{register, warn_of_order};
 use values::{sources, watch_store, writers};
 
 /// How long giving back what only one replica may hold may take at the end.
@@ -64,7 +64,9 @@ async fn run_with(config: Config, end: Ending) -> Result<()> {
     let readiness = Readiness::new();
     watch_expiry(certificates.status(), metrics.clone());
     let tls = Arc::new(server_config(certificates.resolver()));
-    let registered = register(webhook, endpoint, certificates.ca_bundle(), &readiness).await?;
+    warn_of_order(injection, webhook);
+    let (wanted, served) = (certificates.ca_bundle(), certificates.resolver());
+    let registered = register(webhook, endpoint, wanted, served, &readiness, end.clone()).await?;
     let leading = lead(&config, writers.as_ref(), certificates.are_led(), end.clone()).await?;
     certificates.keep(registered, leading.state);
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;

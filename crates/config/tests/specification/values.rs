@@ -207,6 +207,19 @@ fn wrong_values_are_refused() {
         ("webhook.namespaceSelector", "{matchExpressions: [{operator: Exists}]}"),
         ("webhook.namespaceSelector", "{matchExpressions: {key: a}}"),
         ("webhook.namespaceSelector", "{matchLabels: {a: b}"),
+        ("webhook.registration.failurePolicy", "Warn"),
+        ("webhook.registration.refresh", "0s"),
+        ("webhook.registration.adoptedCaRetention", "9000h"),
+        ("webhook.registration.matchConditions", "{a: b}"),
+        ("webhook.registration.matchConditions", "[{expression: 'true'}]"),
+        ("webhook.registration.matchConditions", "[{name: a b, expression: 'true'}]"),
+        ("webhook.registration.matchConditions", "[{name: flyte-secrets-x, expression: 'true'}]"),
+        ("webhook.registration.matchConditions", "[{name: a, expression: ''}]"),
+        ("webhook.registration.matchConditions", "[{name: a}]"),
+        ("webhook.registration.matchConditions", "[{name: a, expression: b}, {name: a, expression: c}]"),
+        ("webhook.certificates.certManagerCertificate", "webhook"),
+        ("webhook.certificates.certManagerCertificate", "flyte/webhook"),
+        ("webhook.certificates.mode", "cert-manager"),
         ("secrets.env-prefix", ""),
         ("secrets.type", "remote"),
         ("logger.level", "7"),
@@ -276,7 +289,7 @@ fn the_mode_of_certificates_is_left_open_or_one_of_three() {
     assert_eq!(mode("''"), None);
     assert_eq!(mode("files"), Some(CertificateMode::Files));
     assert_eq!(mode("Auto"), Some(CertificateMode::Auto));
-    assert_eq!(mode("cert-manager"), Some(CertificateMode::CertManager));
+    assert_eq!(mode("cert-manager, certManagerCertificate: a/b"), Some(CertificateMode::CertManager));
     let errors = errors_of(load_one("webhook: {certificates: {mode: autom}}"));
     assert!(errors[0].contains("did you mean auto?"), "{errors:?}");
 }

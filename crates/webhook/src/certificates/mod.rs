@@ -20,6 +20,7 @@ mod status;
 pub use auto::{AutoError, AutoSettings, Lifetimes, Rotation};
 pub use files::{FilesError, load, write};
 pub use init::{InitError, InitSettings, Outcome, init, init_files};
+pub(crate) use inspect::is_signed_by;
 pub use inspect::{Inspected, Problem, inspect};
 pub(crate) use inspect::{inspect_chain, validity_of};
 pub use issue::{CertificateAuthority, IssueError};

@@ -17,10 +17,8 @@ pub(super) fn installation() -> Installation {
         settings: Settings { delivery: Delivery::SecretRef, ..Settings::defaults(Profile::Flyte2) },
         namespace: "flyte".to_owned(),
         registration: RegistrationSettings {
-            name: "hook".to_owned(),
-            endpoint,
-            namespace_selector: None,
             timeout: Duration::from_secs(10),
+            ..RegistrationSettings::new("hook", endpoint)
         },
         registers: true,
         certificate_secret: "hook".to_owned(),
