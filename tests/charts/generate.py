@@ -60,8 +60,8 @@ def schema_of(path, accepts):
         return {"type": "integer", "minimum": 0}
     if path == "logger.level":  # or one of Flyte's numbers
         return {"type": ["string", "integer"]}
-    if one := re.fullmatch(r"one of (.+)", accepts):
-        choices = one[1].split(", ")
+    if one := re.fullmatch(r"one of (.+?)(, or nothing)?", accepts):
+        choices = one[1].split(", ") + ([""] if one[2] else [])
         return {"enum": choices + [int(choice) for choice in choices if choice.isdigit()]}
     if several := re.fullmatch(r"a list of ((?:[A-Z][A-Za-z0-9]*(?:, )?)+)", accepts):
         return {"type": "array", "items": {"enum": several[1].split(", ")}}
