@@ -143,8 +143,8 @@ def rows(schema, values, path=""):
         else:
             meaning = part.get("description", "The webhook's own configuration: [docs/configuration.md](../../docs/configuration.md).")
             choices = " One of " + ", ".join(f"`{one}`" for one in part["enum"] if one) + "." if "enum" in part else ""
-            shown = json.dumps(default, ensure_ascii=False)
-            shown = "see values.yaml" if len(shown) > 60 else f"`{shown}`"
+            shown = "not set" if default is None else json.dumps(default, ensure_ascii=False)
+            shown = "see values.yaml" if len(shown) > 60 else shown if default is None else f"`{shown}`"
             yield f"| `{here}` | {shown} | {meaning}{choices} |"
 
 
