@@ -28,6 +28,10 @@ async fn a_fresh_cluster_gets_the_whole_registration() {
     assert_eq!(ours["timeoutSeconds"], 7, "webhook.webhookTimeout");
     assert_eq!(ours["admissionReviewVersions"], json!(["v1", "v1beta1"]));
     assert_eq!(ours["objectSelector"], json!({"matchLabels": {"inject-flyte-secrets": "true"}}));
+    let conditions: Vec<&str> =
+        ours["matchConditions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(conditions, ["flyte-secrets-not-kube-system", "flyte-secrets-not-itself"]);
+    assert_eq!(ours["reinvocationPolicy"], "IfNeeded");
     let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": namespace.name}});
     assert_eq!(ours["namespaceSelector"], selector, "webhook.namespaceSelector");
     let rules = ours["rules"].as_array().unwrap();
@@ -58,7 +62,11 @@ async fn a_registration_that_flyte_made_is_taken_over_and_what_others_added_is_k
     assert_eq!(ours["clientConfig"]["service"], Value::Null, "a service or a URL, never both");
     assert_eq!(ours["clientConfig"]["caBundle"], BASE64.encode(webhook.ca().as_bytes()));
     assert_eq!(ours["timeoutSeconds"], 30);
-    assert_eq!(ours["matchConditions"][0]["name"], "by-hand", "fields that are not ours are kept");
+    let by_hand = json!({"name": "by-hand", "expression": "true"});
+    assert!(ours["matchConditions"].as_array().unwrap().contains(&by_hand), "those of other names are kept: {ours}");
+    let owners = now["metadata"]["ownerReferences"].as_array().unwrap();
+    let kinds: Vec<&str> = owners.iter().map(|owner| owner["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Namespace"], "what Flyte copied from its pod is taken away, and no more");
 
     let pod = task_pod("t", &[request(&[("group", "g"), ("key", "k"), ("mount_requirement", "ENV_VAR")])]);
     assert_eq!(variables(&namespace.create_pod(&pod).await.unwrap(), "main").len(), 2);
@@ -73,10 +81,16 @@ async fn by_flyte(namespace: &Namespace) -> Value {
             "name": name,
             "labels": {"team": "data"},
             "annotations": {"example.com/note": "kept"},
-            "ownerReferences": [{
-                "apiVersion": "v1", "kind": "Namespace", "name": name,
-                "uid": namespace.api.get(&format!("/api/v1/namespaces/{name}")).await.unwrap()["metadata"]["uid"],
-            }],
+            "ownerReferences": [
+                {
+                    "apiVersion": "v1", "kind": "Namespace", "name": name,
+                    "uid": namespace.api.get(&format!("/api/v1/namespaces/{name}")).await.unwrap()["metadata"]["uid"],
+                },
+                {
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "flyte-pod-webhook-5d7c9b8f6",
+                    "uid": "6a2cbd3f-0b0f-4f3b-8a52-5c2f6d9f7f10", "controller": true, "blockOwnerDeletion": true,
+                },
+            ],
         },
         "webhooks": [
             {
@@ -100,8 +114,9 @@ async fn by_flyte(namespace: &Namespace) -> Value {
 #[tokio::test]
 async fn a_verb_that_is_missing_for_the_registration_is_named() {
     let group = "admissionregistration.k8s.io";
-    let get = json!([{"apiGroups": [group], "resources": ["mutatingwebhookconfigurations"], "verbs": ["get"]}]);
-    for (rights, missing) in [(json!([]), "get"), (get, "patch")] {
+    let verbs = |verbs: &[&str]| json!([{"apiGroups": [group], "resources": ["mutatingwebhookconfigurations"], "verbs": verbs}]);
+    let cases = [(json!([]), "get"), (verbs(&["get"]), "create"), (verbs(&["get", "create"]), "patch")];
+    for (rights, missing) in cases {
         let namespace = bed().namespace("no-registration").await;
         let mut webhook = Webhook::configure(&namespace.name, &namespace.name, Setup::default());
         webhook.init_certs().await;

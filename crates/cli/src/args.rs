@@ -66,6 +66,14 @@ Examples:
 
 POD_NAMESPACE is the webhook's own namespace. SIGTERM and SIGINT end it when its requests are answered.";
 
+const UNREGISTER_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets unregister --config '/etc/flyte/config/*.yaml' --dry-run
+  flyte-secrets unregister --webhook.serviceName=flyte-pod-webhook
+
+The MutatingWebhookConfiguration is called webhook.serviceName. Webhooks of others in it stay, and so does one that
+this program has not made. A second run finds nothing and is no error.";
+
 const DEV_EXAMPLES: &str = "\
 Examples:
   flyte-secrets dev           goes on serving on 127.0.0.1 until Ctrl-C
@@ -113,6 +121,8 @@ pub(crate) enum Command {
     Webhook(WebhookArgs),
     /// Make the webhook's certificates and store them as a Kubernetes Secret
     InitCerts,
+    /// Remove the webhook's registration from the cluster, as far as it is this program's
+    Unregister(UnregisterArgs),
     /// Inject secrets into Pods and objects that hold them, as the webhook would; needs no cluster
     Inject(InjectArgs),
     /// Say for each request of a pod what every manager answers and what the task will see
@@ -146,6 +156,14 @@ pub(crate) struct WebhookArgs {
 pub(crate) enum WebhookCommand {
     /// The same as the command init-certs, as Flyte 1 spells it
     InitCerts,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = UNREGISTER_EXAMPLES)]
+pub(crate) struct UnregisterArgs {
+    /// Ask the API server whether it would, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What stands in for the webhook's surroundings. Nothing is read of this process itself.

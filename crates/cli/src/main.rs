@@ -17,6 +17,7 @@ mod secret;
 mod serve;
 mod setup;
 mod stores;
+mod unregister;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -128,6 +129,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
                 Some(WebhookCommand::InitCerts) => init_certs::run(surroundings, config).await,
             },
             Command::InitCerts => init_certs::run(surroundings, config).await,
+            Command::Unregister(args) => unregister::run(surroundings, config, args).await,
             Command::Inject(args) => inject::run(surroundings, config, args).await,
             Command::Explain(args) => explain::run(surroundings, config, args).await,
             Command::Secret(args) => secret::run(surroundings, config, args).await,

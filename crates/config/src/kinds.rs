@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Name,
     /// A Kubernetes name, or nothing.
     OptionalName,
+    /// `namespace/name`, or nothing.
+    OptionalNamespacedName,
     /// An `https://` URL, or nothing.
     HttpsUrl,
     /// An `https://` or `http://` URL, or nothing.
@@ -60,6 +62,8 @@ pub(crate) enum Kind {
     Resources,
     /// Kubernetes' LabelSelector.
     LabelSelector,
+    /// Kubernetes' MatchConditions of a webhook.
+    MatchConditions,
     /// Anything, without effect.
     Ignored,
 }
@@ -87,6 +91,7 @@ impl Kind {
             Self::Image => "an image reference",
             Self::Name => "a Kubernetes name (lower-case letters, digits, `-` and `.`)",
             Self::OptionalName => "a Kubernetes name (lower-case letters, digits, `-` and `.`), or nothing",
+            Self::OptionalNamespacedName => "`namespace/name`, or nothing",
             Self::HttpsUrl => "a URL that starts with https:// and has no user, query or fragment",
             Self::Url => "a URL that starts with https:// or http:// and has no user, query or fragment",
             Self::Port => "a port from 1 to 65535",
@@ -106,6 +111,7 @@ impl Kind {
             Self::Annotations => "a mapping from annotation names to texts",
             Self::Resources => "Kubernetes resources: `limits` and `requests`",
             Self::LabelSelector => "a Kubernetes label selector: `matchLabels` and `matchExpressions`",
+            Self::MatchConditions => "a list of match conditions of Kubernetes: `name` and `expression`",
             Self::Ignored => "anything",
         };
         fixed.to_owned()
@@ -113,7 +119,7 @@ impl Kind {
 
     /// Whether two members whose names differ in case only are two.
     pub(crate) const fn is_case_sensitive(&self) -> bool {
-        matches!(self, Self::Annotations | Self::LabelSelector)
+        matches!(self, Self::Annotations | Self::LabelSelector | Self::MatchConditions)
     }
 
     /// Whether the value is a list.
@@ -123,7 +129,7 @@ impl Kind {
 
     /// Whether the value has members, which are merged one by one.
     pub(crate) const fn has_members(&self) -> bool {
-        matches!(self, Self::Annotations | Self::Resources | Self::LabelSelector)
+        matches!(self, Self::Annotations | Self::Resources | Self::LabelSelector | Self::MatchConditions)
     }
 }
 
@@ -245,6 +251,7 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::Image => when(!trimmed.is_empty() && !trimmed.contains(char::is_whitespace), trimmed),
         Kind::Name => when(patterns::is_name(trimmed), trimmed),
         Kind::OptionalName => when(trimmed.is_empty() || patterns::is_name(trimmed), trimmed),
+        Kind::OptionalNamespacedName => when(trimmed.is_empty() || patterns::is_service_account(trimmed), trimmed),
         Kind::HttpsUrl => when(trimmed.is_empty() || patterns::is_https_url(trimmed), trimmed),
         Kind::Url => when(trimmed.is_empty() || patterns::is_url(trimmed), trimmed),
         Kind::Bytes => when(patterns::bytes(trimmed).is_some_and(|bytes| bytes <= MAX_BYTES), trimmed),
@@ -257,7 +264,7 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::Seconds => seconds(trimmed),
         Kind::Choice(choices) => choice(choices, trimmed).map(Value::Text),
         Kind::Choices(_) | Kind::List(_) | Kind::Annotations => Err(Refused::Kind),
-        Kind::Resources | Kind::LabelSelector | Kind::Ignored => Err(Refused::Kind),
+        Kind::Resources | Kind::LabelSelector | Kind::MatchConditions | Kind::Ignored => Err(Refused::Kind),
     }
 }
 

@@ -35,8 +35,8 @@ pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;
 pub use settings::{
-    Config, Effective, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, Loaded, LogFormat,
-    LogLevel, LogSettings, MirrorSettings, WebhookSettings,
+    Config, Effective, FailurePolicy, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, Loaded,
+    LogFormat, LogLevel, LogSettings, MirrorSettings, RegistrationSettings, ReinvocationPolicy, WebhookSettings,
 };
 pub use stores::{
     AwsStoreSettings, AzureStoreSettings, CacheSettings, GcpStoreSettings, HttpStoreSettings, K8sStoreSettings,

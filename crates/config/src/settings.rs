@@ -73,6 +73,11 @@ pub struct WebhookSettings {
     pub register: bool,
     /// `namespaceSelector`: a valid Kubernetes LabelSelector; `None` selects all namespaces.
     pub namespace_selector: Option<serde_json::Value>,
+    /// `registration`: how the MutatingWebhookConfiguration is kept, and what it says.
+    pub registration: RegistrationSettings,
+    /// `certificates.certManagerCertificate`: whose CA cert-manager puts into the bundle, `namespace/name`; `None`: the bundle
+    /// is ours.
+    pub cert_manager_certificate: Option<String>,
     /// `metricsPort`: plain HTTP, `/healthz`, `/readyz` and `/metrics`.
     pub metrics_port: u16,
     /// `metrics-prefix`: in front of the names of metrics.
@@ -83,6 +88,39 @@ pub struct WebhookSettings {
     pub pod_namespace: Option<String>,
     /// The name of the webhook's own pod (`POD_NAME`).
     pub pod_name: Option<String>,
+}
+
+/// `webhook.registration`: how the MutatingWebhookConfiguration is kept, and what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationSettings {
+    /// `failurePolicy`.
+    pub failure_policy: FailurePolicy,
+    /// `reinvocationPolicy`.
+    pub reinvocation_policy: ReinvocationPolicy,
+    /// `matchConditions`: names, each once and none of our own, and their CEL expressions; 62 at most.
+    pub match_conditions: Vec<(String, String)>,
+    /// `adoptedCaRetention`: how long a CA of others stays in the bundle; a second to a year.
+    pub adopted_ca_retention: Duration,
+    /// `refresh`: how often the object is read; a second to an hour.
+    pub refresh: Duration,
+}
+
+/// What becomes of a pod when the webhook cannot be asked; Kubernetes' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// It is refused.
+    Fail,
+    /// It starts without its secrets.
+    Ignore,
+}
+
+/// Whether the webhook is asked again when another one has changed the pod; Kubernetes' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReinvocationPolicy {
+    /// Yes.
+    IfNeeded,
+    /// No.
+    Never,
 }
 
 /// `webhook.invalidation`: who may have cached values dropped, and how often.

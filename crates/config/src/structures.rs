@@ -1,4 +1,4 @@
-//! The values with members: annotations, resources, label selectors.
+//! The values with members: annotations, resources, label selectors, match conditions.
 
 use serde_json::{Map, Value as Json};
 
@@ -12,6 +12,10 @@ use crate::values::Member;
 
 /// Most members of one mapping or list.
 const MAX_MEMBERS: usize = 200;
+/// Kubernetes takes 64 in a webhook, and two are the webhook's own.
+const MAX_CONDITIONS: usize = 62;
+/// What the names of the webhook's own conditions begin with.
+const OWN_CONDITIONS: &str = "flyte-secrets-";
 
 /// Reads the members that are right; what is wrong goes to `errors`.
 pub(crate) fn read(key: &Key, node: &Node, source: &Source, errors: &mut Vec<ConfigError>) -> Vec<Member> {
@@ -20,6 +24,7 @@ pub(crate) fn read(key: &Key, node: &Node, source: &Source, errors: &mut Vec<Con
         Kind::Annotations => reader.texts(&[], node, &key.kind.accepted(), |_| true),
         Kind::Resources => reader.resources(node, &key.kind.accepted()),
         Kind::LabelSelector => reader.label_selector(node, &key.kind.accepted()),
+        Kind::MatchConditions => reader.match_conditions(node, &key.kind.accepted()),
         _ => {}
     }
     reader.members
@@ -66,6 +71,38 @@ impl Reader<'_> {
                 Some(_) => self.expressions(&entry.value),
                 None => {}
             }
+        }
+    }
+
+    /// A list in which each has a name; kept by name, so that a later file replaces the one of an earlier.
+    fn match_conditions(&mut self, node: &Node, accepted: &str) {
+        // No conditions are shown as a mapping without members.
+        if matches!(&node.value, NodeValue::Map(entries) if entries.is_empty()) {
+            return;
+        }
+        let Some(items) = self.items(&[], node, accepted) else { return };
+        if items.len() > MAX_CONDITIONS {
+            self.error(&[], node, &format!("more than {MAX_CONDITIONS} conditions"));
+        }
+        let mut names = Vec::new();
+        for item in items {
+            let condition = self.object(&[], item, &["name", "expression"], &[]);
+            let text = |member: &str| condition[member].as_str().unwrap_or_default();
+            let (name, expression) = (text("name"), text("expression"));
+            let wrong = if !patterns::is_qualified_name(name) {
+                "`name` must be one that Kubernetes takes here (letters, digits, `-`, `_`, `.`, at most one `/`)"
+            } else if name.starts_with(OWN_CONDITIONS) {
+                "names that begin with `flyte-secrets-` are the webhook's own"
+            } else if names.contains(&name.to_owned()) {
+                "this `name` is there twice"
+            } else if expression.trim().is_empty() {
+                "`expression` must be a CEL expression"
+            } else {
+                names.push(name.to_owned());
+                self.keep(&[name], item, Json::from(expression));
+                continue;
+            };
+            self.error(&[], item, wrong);
         }
     }
 

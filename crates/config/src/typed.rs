@@ -16,7 +16,7 @@ use crate::keys::Key;
 use crate::origin::Origin;
 use crate::settings::{
     Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings, MirrorSettings,
-    WebhookSettings,
+    RegistrationSettings, WebhookSettings,
 };
 use crate::typed_stores;
 use crate::values::Value;
@@ -98,6 +98,7 @@ pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings
     let stores = typed_stores::settings(values, asked, kube_client);
     typed_stores::warn(values, &stores, warnings);
     let mirrors = mirrors(values, warnings);
+    warn_of_short_retention(values, warnings);
     Config {
         injection: injection(values, pod_namespace.as_deref()),
         stores,
@@ -197,11 +198,40 @@ fn webhook(
         timeout: values.duration("webhook.webhookTimeout").unwrap_or(DEFAULT_CLIENT.timeout),
         register: !values.bool("webhook.disableCreateMutatingWebhookConfig"),
         namespace_selector: selector.as_object().is_some_and(|members| !members.is_empty()).then_some(selector),
+        registration: registration(values),
+        cert_manager_certificate: values.optional_text("webhook.certificates.certManagerCertificate"),
         metrics_port: values.port("webhook.metricsPort"),
         metrics_prefix: values.text("webhook.metrics-prefix"),
         kube_client,
         pod_namespace,
         pod_name,
+    }
+}
+
+fn registration(values: Getter<'_>) -> RegistrationSettings {
+    let conditions = values.structure("webhook.registration.matchConditions");
+    let texts = conditions.as_object().into_iter().flatten();
+    let duration = |path: &str| values.duration(path).unwrap_or_default();
+    RegistrationSettings {
+        failure_policy: values.named("webhook.registration.failurePolicy"),
+        reinvocation_policy: values.named("webhook.registration.reinvocationPolicy"),
+        match_conditions: texts
+            .map(|(name, expression)| (name.clone(), expression.as_str().unwrap_or_default().to_owned()))
+            .collect(),
+        adopted_ca_retention: duration("webhook.registration.adoptedCaRetention"),
+        refresh: duration("webhook.registration.refresh"),
+    }
+}
+
+/// A rolling update takes minutes.
+fn warn_of_short_retention(values: Getter<'_>, warnings: &mut Vec<String>) {
+    let (path, least) = ("webhook.registration.adoptedCaRetention", Duration::from_secs(600));
+    if values.duration(path).is_some_and(|retention| retention < least) {
+        let (origin, least) = (values.origin(path), durations::format(least));
+        warnings.push(format!(
+            "{origin}: {path}: shorter than {least}: replicas that still serve a certificate of an earlier CA may be \
+             distrusted before they end"
+        ));
     }
 }
 

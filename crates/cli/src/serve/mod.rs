@@ -27,7 +27,7 @@ use certificates::{CERTIFICATE_INTERVAL, certificate, watch_expiry};
 use ending::Ending;
 use invalidations::invalidations;
 use leading::collect;
-use registration::register;
+use registration::{register, warn_of_order};
 use values::{sources, watch_store, writers};
 
 /// How long giving back what only one replica may hold may take at the end.
@@ -57,9 +57,10 @@ async fn run_with(config: Config) -> Result<()> {
     let readiness = Readiness::new();
     watch_expiry(reloader.resolver(), metrics.clone());
     let tls = Arc::new(server_config(reloader.resolver()));
-    register(webhook, endpoint, reloader.ca_bundle(), &readiness).await?;
-    tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
+    warn_of_order(injection, webhook);
     let end = Ending::at_signal()?;
+    register(webhook, endpoint, reloader.ca_bundle(), reloader.resolver(), &readiness, end.clone()).await?;
+    tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
     let leading = collect(&config, writers.as_ref(), end.clone()).await?;

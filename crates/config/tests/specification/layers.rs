@@ -115,6 +115,27 @@ fn a_namespace_selector_merges_by_member() {
 }
 
 #[test]
+fn match_conditions_keep_their_order_and_one_of_the_same_name_is_replaced() {
+    let loaded = load_files(&[
+        "webhook: {registration: {matchConditions: [{name: b, expression: x}, {name: a, expression: 'y == 1'}]}}",
+        "webhook: {registration: {matchConditions: [{name: b, expression: true}, {name: B, expression: z}]}}",
+    ])
+    .unwrap();
+    let expected = pairs(&[("b", "true"), ("a", "y == 1"), ("B", "z")]);
+    assert_eq!(loaded.config.webhook.registration.match_conditions, expected);
+    for text in ["", "webhook: {registration: {matchConditions: }}", "webhook: {registration: {matchConditions: []}}"] {
+        assert_eq!(load_one(text).unwrap().config.webhook.registration.match_conditions, [], "{text}");
+    }
+}
+
+#[test]
+fn cas_of_others_that_are_kept_for_less_than_a_rolling_update_are_warned_of() {
+    let warnings = |text: &str| load_one(text).unwrap().warnings.len();
+    assert_eq!(warnings("webhook: {registration: {adoptedCaRetention: 599s}}"), 1);
+    assert_eq!(warnings("webhook: {registration: {adoptedCaRetention: 10m}}"), 0);
+}
+
+#[test]
 fn an_empty_namespace_selector_is_none() {
     for text in ["", "webhook: {namespaceSelector: }", "webhook: {namespaceSelector: {}}"] {
         assert_eq!(load_one(text).unwrap().config.webhook.namespace_selector, None, "{text}");

@@ -239,6 +239,15 @@ fn untrusted(chain: &[CertificateDer<'_>], authorities: &[&CertificateDer<'stati
     }
 }
 
+/// Whether `authority` has signed the certificate that `chain` begins with, directly or over those that follow, or is it itself.
+pub(crate) fn is_signed_by(
+    chain: &[CertificateDer<'static>],
+    authority: &CertificateDer<'static>,
+    now: SystemTime,
+) -> bool {
+    !chain.is_empty() && untrusted(chain, &[authority], seconds(now)).is_none()
+}
+
 fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

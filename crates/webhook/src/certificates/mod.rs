@@ -16,6 +16,7 @@ mod resolver;
 
 pub use files::{FilesError, load, write};
 pub use init::{InitError, InitSettings, Outcome, init, init_files};
+pub(crate) use inspect::is_signed_by;
 pub use inspect::{Inspected, Problem, inspect};
 pub use issue::{CertificateAuthority, IssueError};
 pub use key_pair::{CA_CRT, KeyPairPem, TLS_CRT, TLS_KEY};

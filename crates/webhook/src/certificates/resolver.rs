@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::CertificateDer;
 
 use super::inspect::{Inspected, Problem, certified_key};
 use super::key_pair::KeyPairPem;
@@ -56,6 +57,14 @@ impl CertificateResolver {
     }
 }
 
+impl CertificateResolver {
+    /// The certificate that is served now and those that follow it.
+    #[must_use]
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.serving.load().key.cert.clone()
+    }
+}
+
 impl ResolvesServerCert for CertificateResolver {
     /// The one certificate, whatever name the client asks for: the API server asks for the Service's, a probe for
     /// none.
@@ -90,7 +99,7 @@ mod tests {
     use std::time::SystemTime;
 
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection, SupportedProtocolVersion};
-    use rustls_pki_types::{CertificateDer, ServerName};
+    use rustls_pki_types::ServerName;
 
     use super::super::{CertificateAuthority, CertificateNames, KeyPairPem, inspect};
     use super::*;

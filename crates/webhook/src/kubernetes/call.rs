@@ -20,6 +20,8 @@ pub enum Verb {
     Get,
     /// Read all objects of a kind.
     List,
+    /// Hear of changes.
+    Watch,
     /// Make an object.
     Create,
     /// Replace an object.
@@ -31,7 +33,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    const ALL: [Self; 6] = [Self::Get, Self::List, Self::Create, Self::Update, Self::Patch, Self::Delete];
+    const ALL: [Self; 7] = [Self::Get, Self::List, Self::Watch, Self::Create, Self::Update, Self::Patch, Self::Delete];
 
     /// The verb as RBAC writes it.
     #[must_use]
@@ -39,6 +41,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::List => "list",
+            Self::Watch => "watch",
             Self::Create => "create",
             Self::Update => "update",
             Self::Patch => "patch",

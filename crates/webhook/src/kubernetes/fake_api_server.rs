@@ -166,8 +166,17 @@ impl Cluster {
                 }
                 (200, self.store(namespace, resource, name, call.body.clone()))
             }
+            ("patch", Some(object))
+                if !body["metadata"]["resourceVersion"].is_null()
+                    && body["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] =>
+            {
+                failure(409, "Conflict", "the object has been modified")
+            }
             (_, Some(object)) => {
                 let mut patched = body.clone();
+                if let Some(annotations) = patched["metadata"]["annotations"].as_object_mut() {
+                    annotations.retain(|_, value| !value.is_null());
+                }
                 patched["metadata"]["uid"] = object["metadata"]["uid"].clone();
                 (200, self.store(namespace, resource, name, patched))
             }

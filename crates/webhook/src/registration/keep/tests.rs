@@ -1,25 +1,29 @@
-use serde_json::{Value, json};
+use std::sync::Mutex;
+
+use data_encoding::BASE64;
+use serde_json::Value;
 
 use super::*;
 use crate::kubernetes::fake_api_server::FakeApiServer;
-use crate::registration::{Endpoint, WEBHOOK_NAME, desired};
+use crate::registration::Endpoint;
+use crate::registration::tests_support::ca;
 
 const RESOURCE: &str = "mutatingwebhookconfigurations";
 const NAME: &str = "flyte-pod-webhook";
-const APPLY: &str = "application/apply-patch+yaml?&force=true&fieldManager=flyte-secrets";
 const FAST: Pace = Pace {
     first_retry: Duration::from_millis(1),
     longest_retry: Duration::from_millis(10),
     refresh: Duration::from_secs(3600),
+    settling: Duration::ZERO,
 };
 
 fn settings() -> RegistrationSettings {
-    RegistrationSettings {
-        name: NAME.to_owned(),
-        endpoint: Endpoint::Service { namespace: "flyte".to_owned(), name: NAME.to_owned(), port: 443 },
-        namespace_selector: None,
-        timeout: Duration::from_secs(30),
-    }
+    let endpoint = Endpoint::Service { namespace: "flyte".to_owned(), name: NAME.to_owned(), port: 443 };
+    RegistrationSettings::new(NAME, endpoint)
+}
+
+fn keeping(server: &FakeApiServer, ca_bundle: watch::Receiver<Option<String>>, pace: Pace) -> Keeping {
+    Keeping { client: server.client(), watching: None, settings: settings(), ca_bundle, pace, observer: Arc::new(()) }
 }
 
 async fn reaches(state: &mut watch::Receiver<RegistrationState>, wanted: impl Fn(&RegistrationState) -> bool) {
@@ -39,54 +43,18 @@ async fn until(condition: impl Fn() -> bool) {
     tokio::time::timeout(Duration::from_secs(10), met).await.unwrap();
 }
 
-fn bundle_of(server: &FakeApiServer) -> Value {
-    server.cluster().get(RESOURCE, NAME).unwrap()["webhooks"][0]["clientConfig"]["caBundle"].clone()
-}
-
-#[tokio::test]
-async fn one_apply_with_force_makes_the_configuration() {
-    let server = FakeApiServer::default();
-    apply(server.client(), &settings(), Some("PEM")).await.unwrap();
+fn bundle_of(server: &FakeApiServer) -> String {
     let cluster = server.cluster();
-    assert_eq!(cluster.patches, [(APPLY.to_owned(), desired(&settings(), Some("PEM")))]);
-}
-
-#[tokio::test]
-async fn a_stale_bundle_of_another_manager_is_removed_before_the_apply() {
-    let server = FakeApiServer::default();
-    let existing = json!({"webhooks": [{
-        "name": WEBHOOK_NAME, "admissionReviewVersions": ["v1"], "sideEffects": "None",
-        "clientConfig": {"caBundle": "T0xE", "service": {"name": NAME, "namespace": "flyte"}},
-    }]});
-    server.cluster().put(RESOURCE, NAME, existing);
-    apply(server.client(), &settings(), None).await.unwrap();
-    let cluster = server.cluster();
-    let [(kind, removal), (apply, _)] = &cluster.patches[..] else { panic!("{:?}", cluster.patches) };
-    assert!(kind.starts_with("application/strategic-merge-patch+json"), "{kind}");
-    assert!(kind.contains("fieldManager=flyte-secrets"), "{kind}");
-    assert_eq!(removal["webhooks"][0]["clientConfig"]["caBundle"], Value::Null);
-    assert_eq!(removal["metadata"]["resourceVersion"], "1");
-    assert_eq!(apply, APPLY);
-}
-
-#[tokio::test]
-async fn a_missing_verb_is_named_with_the_rule_of_a_cluster_role() {
-    for verb in ["get", "patch"] {
-        let server = FakeApiServer::default();
-        server.cluster().forbidden.insert(verb);
-        let text = apply(server.client(), &settings(), None).await.unwrap_err().to_string();
-        assert!(text.contains(&format!("forbids to {verb} {RESOURCE} {NAME}")), "{text}");
-        assert!(text.contains("ClusterRole"), "{text}");
-        assert!(text.contains("apiGroups: [\"admissionregistration.k8s.io\"]"), "{text}");
-    }
+    let encoded = cluster.get(RESOURCE, NAME).unwrap()["webhooks"][0]["clientConfig"]["caBundle"].clone();
+    String::from_utf8(BASE64.decode(encoded.as_str().unwrap().as_bytes()).unwrap()).unwrap()
 }
 
 #[tokio::test]
 async fn an_api_server_that_comes_later_is_waited_for() {
     let server = FakeApiServer::default();
     server.cluster().down = true;
-    let (_ca, ca_bundle) = watch::channel(Some("PEM".to_owned()));
-    let Registration { mut state, work } = keep_registered(server.client(), settings(), ca_bundle, FAST);
+    let (_ca, ca_bundle) = watch::channel(Some(ca("a")));
+    let Registration { mut state, work } = keep_registered(keeping(&server, ca_bundle, FAST));
     assert_eq!(*state.borrow(), RegistrationState::Pending { last_error: None });
     let task = tokio::spawn(work);
     reaches(&mut state, |state| {
@@ -99,31 +67,72 @@ async fn an_api_server_that_comes_later_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_new_ca_is_applied_at_once() {
-    let server = FakeApiServer::default();
-    let (ca, ca_bundle) = watch::channel(Some("OLD".to_owned()));
-    let Registration { mut state, work } = keep_registered(server.client(), settings(), ca_bundle, FAST);
+async fn a_new_ca_is_applied_at_once_and_one_that_is_wanted_no_more_goes() {
+    let (server, [old, new]) = (FakeApiServer::default(), ["old", "new"].map(ca));
+    let (wanted, ca_bundle) = watch::channel(Some(old.clone()));
+    let Registration { mut state, work } = keep_registered(keeping(&server, ca_bundle, FAST));
     let task = tokio::spawn(work);
     registered(&mut state).await;
-    assert_eq!(bundle_of(&server), "T0xE");
-    ca.send_replace(Some("NEW".to_owned()));
-    until(|| bundle_of(&server) == "TkVX").await;
+    assert_eq!(bundle_of(&server), old);
+    for (wants, stands) in [(format!("{new}\n{old}"), format!("{new}{old}")), (new.clone(), new)] {
+        wanted.send_replace(Some(wants.clone()));
+        until(|| bundle_of(&server) == stands).await;
+        reaches(
+            &mut state,
+            |state| matches!(state, RegistrationState::Registered { ca_bundle: Some(text) } if text.contains(&wants)),
+        )
+        .await;
+    }
     task.abort();
 }
 
 #[tokio::test]
 async fn a_new_ca_that_cannot_be_applied_makes_the_registration_pending() {
-    let server = FakeApiServer::default();
-    let (ca, ca_bundle) = watch::channel(Some("OLD".to_owned()));
-    let Registration { mut state, work } = keep_registered(server.client(), settings(), ca_bundle, FAST);
+    let (server, new) = (FakeApiServer::default(), ca("new"));
+    let (wanted, ca_bundle) = watch::channel(Some(ca("old")));
+    let Registration { mut state, work } = keep_registered(keeping(&server, ca_bundle, FAST));
     let task = tokio::spawn(work);
     registered(&mut state).await;
     server.cluster().down = true;
-    ca.send_replace(Some("NEW".to_owned()));
+    wanted.send_replace(Some(new.clone()));
     reaches(&mut state, |state| matches!(state, RegistrationState::Pending { last_error: Some(_) })).await;
     server.cluster().down = false;
     registered(&mut state).await;
-    assert_eq!(bundle_of(&server), "TkVX");
+    assert_eq!(bundle_of(&server), new);
+    task.abort();
+}
+
+/// Remembers what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl RegistrationObserver for Told {
+    fn wrote(&self, fields: &[String]) {
+        self.0.lock().unwrap().push(format!("wrote {}", fields.len()));
+    }
+
+    fn drifted(&self, fields: &[String]) {
+        self.0.lock().unwrap().push(format!("drifted {}", fields.join(" ")));
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_else_changes_is_put_back_and_told_and_what_we_change_is_no_drift() {
+    let (server, told) = (FakeApiServer::default(), Arc::new(Told::default()));
+    let (_wanted, ca_bundle) = watch::channel(Some(ca("a")));
+    let pace = Pace { refresh: Duration::from_millis(5), ..FAST };
+    let observer: Arc<dyn RegistrationObserver> = Arc::clone(&told) as _;
+    let Registration { mut state, work } = keep_registered(Keeping { observer, ..keeping(&server, ca_bundle, pace) });
+    let task = tokio::spawn(work);
+    registered(&mut state).await;
+    let mut changed: Value = server.cluster().get(RESOURCE, NAME).unwrap().clone();
+    changed["webhooks"][0]["failurePolicy"] = "Ignore".into();
+    server.cluster().put(RESOURCE, NAME, changed);
+    until(|| server.cluster().get(RESOURCE, NAME).unwrap()["webhooks"][0]["failurePolicy"] == "Fail").await;
+    until(|| told.0.lock().unwrap().len() == 3).await;
+    let told = told.0.lock().unwrap().clone();
+    assert!(told[0].starts_with("wrote "), "{told:?}");
+    assert_eq!(told[1..], ["wrote 1", "drifted failurePolicy"]);
     task.abort();
 }
 
@@ -132,7 +141,7 @@ async fn a_deleted_configuration_comes_back_with_the_refresh_even_when_nobody_pu
     let server = FakeApiServer::default();
     let (_, ca_bundle) = watch::channel(None);
     let pace = Pace { refresh: Duration::from_millis(5), ..FAST };
-    let Registration { mut state, work } = keep_registered(server.client(), settings(), ca_bundle, pace);
+    let Registration { mut state, work } = keep_registered(keeping(&server, ca_bundle, pace));
     let task = tokio::spawn(work);
     registered(&mut state).await;
     server.cluster().objects.clear();
@@ -145,7 +154,7 @@ async fn a_failed_refresh_leaves_the_registration_as_it_is() {
     let server = FakeApiServer::default();
     let (_, ca_bundle) = watch::channel(None);
     let pace = Pace { refresh: Duration::from_millis(5), ..FAST };
-    let Registration { mut state, work } = keep_registered(server.client(), settings(), ca_bundle, pace);
+    let Registration { mut state, work } = keep_registered(keeping(&server, ca_bundle, pace));
     let task = tokio::spawn(work);
     registered(&mut state).await;
     server.cluster().forbidden.insert("get");
@@ -153,20 +162,6 @@ async fn a_failed_refresh_leaves_the_registration_as_it_is() {
     until(|| server.cluster().requests.len() > before + 2).await;
     assert!(matches!(*state.borrow(), RegistrationState::Registered { .. }));
     task.abort();
-}
-
-#[test]
-fn a_bundle_without_the_old_ca_is_trusted_before_it_is_applied_and_a_new_ca_is_not() {
-    for (applied, wanted, trusted) in [
-        (Some("B\nA"), Some("B"), true),
-        (Some("B"), Some("B"), true),
-        (None, None, true),
-        (Some("A"), Some("B\nA"), false),
-        (Some("A"), None, false),
-        (None, Some("A"), false),
-    ] {
-        assert_eq!(trusts(applied, wanted), trusted, "{applied:?} {wanted:?}");
-    }
 }
 
 #[test]
