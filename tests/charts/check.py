@@ -132,6 +132,7 @@ class Chart(unittest.TestCase):
             (["registration.by=chart"], "certificates.mode: cert-manager or files"),
             (["rbac.scope=Namespaces"], "registration.by: chart"),
             (["rbac.namespaces={a}"], "rbac.scope: Namespaces"),
+            (["rbac.scope=Namespaces", "registration.by=chart", "certificates.mode=files", "uninstall.mirrors=true"], "rbac.scope: Cluster"),
             (["registration.caBundle=x"], "registration.by: chart"),
             (["certificates.files.job=true"], "certificates.mode: files"),
             (

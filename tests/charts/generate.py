@@ -60,8 +60,8 @@ def schema_of(path, accepts):
         return {"type": "integer", "minimum": 0}
     if path == "logger.level":  # or one of Flyte's numbers
         return {"type": ["string", "integer"]}
-    if one := re.fullmatch(r"one of (.+)", accepts):
-        choices = one[1].split(", ")
+    if one := re.fullmatch(r"one of (.+?)(, or nothing)?", accepts):
+        choices = one[1].split(", ") + ([""] if one[2] else [])
         return {"enum": choices + [int(choice) for choice in choices if choice.isdigit()]}
     if several := re.fullmatch(r"a list of ((?:[A-Z][A-Za-z0-9]*(?:, )?)+)", accepts):
         return {"type": "array", "items": {"enum": several[1].split(", ")}}
@@ -143,8 +143,8 @@ def rows(schema, values, path=""):
         else:
             meaning = part.get("description", "The webhook's own configuration: [docs/configuration.md](../../docs/configuration.md).")
             choices = " One of " + ", ".join(f"`{one}`" for one in part["enum"] if one) + "." if "enum" in part else ""
-            shown = json.dumps(default, ensure_ascii=False)
-            shown = "see values.yaml" if len(shown) > 60 else f"`{shown}`"
+            shown = "not set" if default is None else json.dumps(default, ensure_ascii=False)
+            shown = "see values.yaml" if len(shown) > 60 else shown if default is None else f"`{shown}`"
             yield f"| `{here}` | {shown} | {meaning}{choices} |"
 
 

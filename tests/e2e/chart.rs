@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tokio::process::Command;
 
+use crate::harness::identity::kubeconfig_of;
+use crate::harness::pod::variable;
 use crate::harness::program::{command, run, run_ok};
-use crate::harness::{Namespace, bed};
+use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Kinds of others, which this cluster does not have.
@@ -36,6 +38,11 @@ async fn a_strict_api_server_takes_every_object_and_pod_security_restricted_ever
         let rendered = run_ok(helm(&arguments)).await;
         let known = |document: &&str| FOREIGN.iter().all(|group| !document.contains(&format!("apiVersion: {group}")));
         documents.extend(rendered.split("\n---\n").filter(known).map(str::to_owned));
+    }
+    let overlays = std::fs::read_dir(Path::new(ROOT).join("deploy/kustomize")).unwrap();
+    for overlay in overlays.map(|overlay| overlay.unwrap().path()) {
+        let built = run_ok(kubectl(&["kustomize", overlay.to_str().unwrap()])).await;
+        documents.extend(built.split("\n---\n").map(str::to_owned));
     }
     assert!(documents.len() > 100, "{} objects", documents.len());
     let folder = tempfile::tempdir().unwrap();
@@ -77,6 +84,47 @@ async fn an_upgrade_leaves_what_the_webhook_has_filled_and_an_uninstall_leaves_n
 
 fn lease(Namespace { name, .. }: &Namespace) -> String {
     format!("/apis/coordination.k8s.io/v1/namespaces/{name}/leases/life-flyte-secrets-leader")
+}
+
+#[tokio::test]
+async fn the_rights_that_the_chart_gives_are_enough() {
+    let (namespace, store) = (bed().namespace("chart-rights").await, bed().namespace("chart-store").await);
+    let id = "u__org__flyte__domain____project____key__k";
+    // Named by the hex MD5 of the id.
+    let stored = json!({"metadata": {"name": "ab876e2e7db96bf3ea3d5fbd02918d8e"}, "stringData": {id: "planted"}});
+    store.api.create(&store.path("secrets"), &stored).await.unwrap();
+    let embedded = json!({"secretManagerTypes": ["Embedded"], "embeddedSecretManagerConfig": {
+        "type": "K8s", "k8sConfig": {"namespace": store.name},
+    }});
+    let values = json!({"replicas": 0, "config": {"webhook": embedded}});
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.json");
+    std::fs::write(&file, values.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    run_ok(helm(&["install", "rights", "--namespace", &namespace.name, "--values", file])).await;
+
+    let mut section = embedded;
+    section["delivery"] = json!("SecretRef");
+    let kubeconfig = Some(kubeconfig_of(&namespace, "rights-flyte-secrets").await);
+    let setup = Setup { kubeconfig, ..Setup::with(section) };
+    let mut webhook = Webhook::configure("rights-flyte-secrets", &namespace.name, setup);
+    webhook.init_certs().await;
+    webhook.spawn();
+    webhook.ready().await;
+    webhook.called(&namespace).await;
+    let request = request(&[("key", "k"), ("mount_requirement", "ENV_VAR"), ("env_var", "WANTED")]);
+    let pod = namespace.create_pod(&task_pod("served", &[request])).await.unwrap();
+
+    let reference = &variable(&pod, "main", "WANTED")["valueFrom"]["secretKeyRef"];
+    let mirror = reference["name"].as_str().unwrap();
+    namespace.api.get(&format!("{}/{mirror}", namespace.path("secrets"))).await.unwrap();
+    let log = webhook.log.clone();
+    let read = || async { std::fs::read_to_string(&log).map_err(|error| error.to_string()) };
+    let log = eventually("a leader", 20, || async {
+        read().await.and_then(|log| if log.contains("this replica leads") { Ok(log) } else { Err(log) })
+    });
+    let log = log.await.to_lowercase();
+    assert!(!log.contains("forbidden") && !log.contains("missing="), "{log}");
 }
 
 /// Writes what the webhook writes into the objects that the chart makes: the registration by server-side apply, the Secret of

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::program::run;
-use crate::harness::{Namespace, Setup, Webhook, bed, task_pod};
+use crate::harness::webhook::local_store;
+use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
 
 async fn unregister(webhook: &Webhook, arguments: &[&str]) -> String {
     let output = run(webhook.command(&[&["unregister"], arguments].concat())).await;
@@ -65,4 +66,36 @@ async fn webhooks_of_others_stay_and_so_does_what_flyte_has_made() {
     let left = registered(&namespace, &webhook).await.unwrap();
     assert_eq!(left["webhooks"].as_array().unwrap().len(), 1);
     assert_eq!(left["webhooks"][0]["name"], "other.example.com");
+}
+
+#[tokio::test]
+async fn everything_that_an_installation_leaves_behind_can_be_removed() {
+    let namespace = bed().namespace("unregister-all").await;
+    let references = json!({"delivery": "SecretRef", "secretManagerTypes": ["Embedded"], "embeddedSecretManagerConfig": local_store()});
+    let mut webhook = Webhook::start(&namespace, Setup::with(references)).await;
+    webhook.import(&json!({"u__org__flyte__domain____project____key__k": "planted"})).await;
+    let wanted = request(&[("key", "k"), ("mount_requirement", "ENV_VAR"), ("env_var", "WANTED")]);
+    namespace.create_pod(&task_pod("served", &[wanted])).await.unwrap();
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{0}-leader", namespace.name);
+    eventually("a leader", 20, || async { namespace.api.get(&lease).await.map_err(|error| error.message) }).await;
+    assert_eq!(secrets(&namespace).await.len(), 2, "the certificate and a mirror");
+    webhook.terminate();
+    webhook.ended().await;
+
+    let text = unregister(&webhook, &["--everything", "--mirrors"]).await;
+
+    let name = &namespace.name;
+    let expected = [
+        format!("MutatingWebhookConfiguration {name}: deleted"),
+        format!("Secret {name}/{name}: deleted"),
+        format!("Lease {name}/{name}-leader: deleted"),
+        format!("mirrors of {name}/{name}: 1 deleted"),
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(secrets(&namespace).await, Vec::<Value>::new());
+    namespace.api.get(&lease).await.unwrap_err();
+}
+
+async fn secrets(namespace: &Namespace) -> Vec<Value> {
+    namespace.api.get(&namespace.path("secrets")).await.unwrap()["items"].as_array().unwrap().clone()
 }

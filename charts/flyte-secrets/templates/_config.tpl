@@ -74,6 +74,9 @@ servicePort: {{ int $webhook.servicePort }}
 {{- if $features.tokenReview }}
 {{- fail "config.webhook.invalidation.authentication: TokenReview needs a ClusterRole: set rbac.scope: Cluster, or authentication: None with networkPolicy.invalidationFrom" }}
 {{- end }}
+{{- if .Values.uninstall.mirrors }}
+{{- fail "uninstall.mirrors needs the right to list Secrets everywhere: set rbac.scope: Cluster" }}
+{{- end }}
 {{- else if .Values.rbac.namespaces }}
 {{- fail "rbac.namespaces is for rbac.scope: Namespaces" }}
 {{- end }}

@@ -71,6 +71,7 @@ const UNREGISTER_EXAMPLES: &str = "\
 Examples:
   flyte-secrets unregister --config '/etc/flyte/config/*.yaml' --dry-run
   flyte-secrets unregister --webhook.serviceName=flyte-pod-webhook
+  flyte-secrets unregister --everything --mirrors
 
 The MutatingWebhookConfiguration is called webhook.serviceName. Webhooks of others in it stay, and so does one that
 this program has not made. A second run finds nothing and is no error.";
@@ -176,6 +177,12 @@ pub(crate) struct UnregisterArgs {
     /// Ask the API server whether it would, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Remove the Secret of the certificate, if this program has made it, and the Lease too
+    #[arg(long)]
+    pub(crate) everything: bool,
+    /// Remove this installation's mirrors of secrets from all namespaces too, needed or not
+    #[arg(long)]
+    pub(crate) mirrors: bool,
 }
 
 /// What stands in for the webhook's surroundings. Nothing is read of this process itself.

@@ -12,6 +12,7 @@ pub mod image_pull;
 pub mod invalidation;
 pub mod kubernetes;
 pub mod leader;
+pub mod leftovers;
 pub mod metrics;
 pub mod mirrors;
 pub mod registration;

@@ -21,7 +21,12 @@ pub(crate) async fn service_account(namespace: &Namespace, rules: Value) -> Path
         "subjects": [{"kind": "ServiceAccount", "name": "webhook", "namespace": name}],
     });
     api.create(&format!("{rbac}/clusterrolebindings"), &binding).await.unwrap();
-    let token = format!("{}/webhook/token", namespace.path("serviceaccounts"));
+    kubeconfig_of(namespace, "webhook").await
+}
+
+/// A kubeconfig of a service account that is there.
+pub(crate) async fn kubeconfig_of(Namespace { name, api, .. }: &Namespace, account: &str) -> PathBuf {
+    let token = format!("/api/v1/namespaces/{name}/serviceaccounts/{account}/token");
     let token = api.create(&token, &json!({"spec": {"expirationSeconds": 3600}})).await.unwrap();
     write_kubeconfig(&format!("{name}.kubeconfig"), None, json!({"token": token["status"]["token"]}))
 }

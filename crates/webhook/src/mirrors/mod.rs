@@ -29,6 +29,7 @@ mod keep;
 mod marks;
 mod memo;
 mod permissions;
+mod remove;
 mod step;
 
 use std::borrow::Cow;
@@ -47,6 +48,7 @@ pub use error::MirrorError;
 use keep::{Keeper, Purpose};
 use memo::{Key, Memo};
 pub(crate) use permissions::{COLLECTING, KEEPING};
+pub use remove::remove_all;
 
 /// The largest value that Kubernetes takes in a Secret, in bytes (`MaxSecretSize` of its API).
 pub const MAX_VALUE: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 mod collect;
 mod keep;
+mod remove;
 mod schedules;
 
 use std::sync::Mutex;
