@@ -120,6 +120,8 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.initContainerPlacement", Kind::Choice(&["AfterSidecars", "First", "Last"]), Is("AfterSidecars"), Ours,
         "Where fetch containers stand among the init containers: before the first that is not a native sidecar, before all, or behind all, as in Flyte."),
     row("webhook.metrics-prefix", Kind::Text, Is("flyte:"), Flyte, "In front of the names of metrics."),
+    row("webhook.events.enabled", Kind::Bool, Is("true"), Ours,
+        "Whether Kubernetes Events tell of pods that are refused, at the controllers of those pods. Needs rights of its own; without them it is said once that there are no Events."),
     row("webhook.metricsPort", Kind::Port, Is("10254"), Ours, "The plain HTTP port of `/healthz`, `/readyz` and `/metrics`."),
     row("webhook.certDir", Kind::Path, Is("/etc/webhook/certs"), Flyte,
         "The folder of `ca.crt`, `tls.crt` and `tls.key`. `$VAR` and `${VAR}` are replaced."),

@@ -77,6 +77,8 @@ pub struct WebhookSettings {
     pub metrics_port: u16,
     /// `metrics-prefix`: in front of the names of metrics.
     pub metrics_prefix: String,
+    /// `events.enabled`: whether Kubernetes Events are written.
+    pub events: bool,
     /// `kubeClientConfig`.
     pub kube_client: KubeClientSettings,
     /// The namespace of the webhook's own pod (`POD_NAMESPACE`).

@@ -199,6 +199,7 @@ fn webhook(
         namespace_selector: selector.as_object().is_some_and(|members| !members.is_empty()).then_some(selector),
         metrics_port: values.port("webhook.metricsPort"),
         metrics_prefix: values.text("webhook.metrics-prefix"),
+        events: values.bool("webhook.events.enabled"),
         kube_client,
         pod_namespace,
         pod_name,

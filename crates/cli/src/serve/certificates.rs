@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use flyte_secrets_config::Config;
 use flyte_secrets_core::Profile;
 use flyte_secrets_webhook::certificates::{CertificateNames, CertificateResolver, ReloadError, Reloader};
-use flyte_secrets_webhook::metrics::Metrics;
+use flyte_secrets_webhook::metrics::{CertificateRole, Metrics};
 use flyte_secrets_webhook::registration::Endpoint;
+use tokio::sync::watch;
 
 use crate::init_certs;
 
@@ -41,12 +42,31 @@ pub(super) async fn certificate(config: &Config, endpoint: Option<&Endpoint>) ->
     }
 }
 
-/// Keeps the metric in step with the certificate that is served.
+/// Keeps the metrics in step with the certificate that is served.
 pub(super) fn watch_expiry(resolver: Arc<CertificateResolver>, metrics: Metrics) {
     tokio::spawn(async move {
+        let mut last = None;
         loop {
-            metrics.certificate_expires(resolver.not_after().as_second());
+            let expires = resolver.not_after().as_second();
+            metrics.certificate_expires(CertificateRole::Serving, Some(expires));
+            if last.replace(expires).is_some_and(|last| last != expires) {
+                metrics.certificate_rotated(CertificateRole::Serving);
+            }
             tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+        }
+    });
+}
+
+/// Keeps the metric in step with the CAs that the API server is to trust.
+pub(super) fn watch_ca(mut ca_bundle: watch::Receiver<Option<String>>, metrics: Metrics) {
+    tokio::spawn(async move {
+        loop {
+            // Without a bundle, or with one that cannot be read, the metric says nothing; the reader of the files complains.
+            let bundle = ca_bundle.borrow_and_update().clone().unwrap_or_default();
+            let _ = metrics.ca_bundle_expires(&bundle);
+            if ca_bundle.changed().await.is_err() {
+                return;
+            }
         }
     });
 }

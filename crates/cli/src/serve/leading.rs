@@ -6,6 +6,7 @@ use flyte_secrets_core::settings::Delivery;
 use flyte_secrets_webhook::admission::Writers;
 use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::leader::{self, LeaderSettings, Leadership};
+use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::mirrors::Collector;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -13,7 +14,12 @@ use tokio::task::JoinHandle;
 use super::ending::Ending;
 
 /// Has mirrors collected that nobody needs, by one replica at a time; says once where that cannot be.
-pub(super) async fn collect(config: &Config, writers: Option<&Writers>, end: Ending) -> Result<Option<JoinHandle<()>>> {
+pub(super) async fn collect(
+    config: &Config,
+    writers: Option<&Writers>,
+    metrics: &Metrics,
+    end: Ending,
+) -> Result<Option<JoinHandle<()>>> {
     let (Some(writers), WebhookSettings { pod_namespace, pod_name, service_name, .. }) = (writers, &config.webhook)
     else {
         return Ok(None);
@@ -32,7 +38,22 @@ pub(super) async fn collect(config: &Config, writers: Option<&Writers>, end: End
     let mirrors = writers.mirrors.clone();
     let checker = Collector::new(mirrors.clone());
     tokio::spawn(async move { checker.check_permissions().await });
-    let (state, _) = watch::channel(Leadership::default());
+    let (state, standing) = watch::channel(Leadership::default());
+    tokio::spawn(tell(standing, metrics.clone()));
     let work = move || Collector::new(mirrors.clone()).run();
     Ok(Some(tokio::spawn(leader::lead(client, settings, state, end.reached(), work))))
+}
+
+/// Keeps the metrics in step with where we stand. Where nobody can lead, mirrors are not collected either.
+async fn tell(mut standing: watch::Receiver<Leadership>, metrics: Metrics) {
+    while standing.changed().await.is_ok() {
+        let state = standing.borrow_and_update().clone();
+        metrics.leadership(&state);
+        match state {
+            Leadership::Failing(_) => metrics.mirror_collection(Some(false)),
+            Leadership::Following { .. } => metrics.mirror_collection(None),
+            // The collector says what it can do.
+            Leadership::Leading | Leadership::Unknown => {}
+        }
+    }
 }

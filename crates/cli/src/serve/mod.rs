@@ -5,6 +5,7 @@ mod ending;
 mod invalidations;
 mod leading;
 mod registration;
+mod reporting;
 mod values;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use arc_swap::ArcSwap;
 use flyte_secrets_config::Config;
 use flyte_secrets_core::{Settings, access};
 use flyte_secrets_webhook::certificates::server_config;
+use flyte_secrets_webhook::events::Reporting;
 use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::review::PodReviewer;
 use flyte_secrets_webhook::server::{Readiness, ServerSettings, serve};
@@ -23,7 +25,7 @@ use crate::args::ConfigArgs;
 use crate::endpoint::endpoint;
 use crate::setup::Surroundings;
 use crate::{Failed, logging};
-use certificates::{CERTIFICATE_INTERVAL, certificate, watch_expiry};
+use certificates::{CERTIFICATE_INTERVAL, certificate, watch_ca, watch_expiry};
 use ending::Ending;
 use invalidations::invalidations;
 use leading::collect;
@@ -57,14 +59,16 @@ async fn run_with(config: Config) -> Result<()> {
     let readiness = Readiness::new();
     watch_expiry(reloader.resolver(), metrics.clone());
     let tls = Arc::new(server_config(reloader.resolver()));
-    register(webhook, endpoint, reloader.ca_bundle(), &readiness).await?;
+    watch_ca(reloader.ca_bundle(), metrics.clone());
+    register(webhook, endpoint, reloader.ca_bundle(), &readiness, &metrics).await?;
     tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
     let end = Ending::at_signal()?;
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
-    let leading = collect(&config, writers.as_ref(), end.clone()).await?;
+    let leading = collect(&config, writers.as_ref(), &metrics, end.clone()).await?;
 
-    let reviewer = PodReviewer::new(settings, sources, writers);
+    let events = reporting::events(webhook, &metrics).await;
+    let reviewer = Reporting::new(PodReviewer::new(settings, sources, writers), events);
     let server = ServerSettings {
         listen_port: webhook.listen_port,
         metrics_port: webhook.metrics_port,

@@ -29,7 +29,7 @@ use crate::image_pull::PullSecret;
 pub use delivery::{Way, Writers};
 pub use fresh::Fresh;
 use limits::Room;
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Refusal, RefusalReason};
 use resolve::Circumstances;
 pub use resolve::{Attempt, Outcome};
 pub use sources::{Failure, Sources, Variables};
@@ -168,7 +168,11 @@ pub async fn admit(
     if let (Some(breach), AccessMode::Audit) = (&admission.breach, settings.access.mode) {
         admission.warnings.push(format!("with webhook.accessPolicy.mode: Enforce the webhook {breach}"));
     }
-    if let Some(refusal) = Refusal::unserved(&admission.pod, &admission.handled) {
+    if let Some(mut refusal) = Refusal::unserved(&admission.pod, &admission.handled) {
+        let enforced = admission.breach.is_some() && settings.access.mode == AccessMode::Enforce;
+        if enforced && refusal.code == Code::BadRequest {
+            refusal.reason = RefusalReason::AccessPolicy;
+        }
         if refusal.code == Code::Unavailable {
             // A retry may mend it, so nobody is better off with a task that runs without its secret.
             admission.decision = Decision::Refused(refusal);

@@ -1,8 +1,17 @@
 //! What is counted, as Prometheus reads it.
+#![allow(clippy::unwrap_used)]
 
-use flyte_secrets_stores::FailureClass;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use flyte_secrets_stores::{CallOutcome, FailureClass, Scope};
+use prometheus_client::metrics::counter::Counter;
 
 use super::*;
+use crate::admission::RefusalReason;
+use crate::leader::Leadership;
+use crate::registration::RegistrationState;
+use crate::server::Outcome;
 
 fn lines(metrics: &Metrics, part: &str) -> Vec<String> {
     metrics.text().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
@@ -54,12 +63,104 @@ fn an_unknown_manager_makes_no_label_of_its_own() {
 }
 
 #[test]
-fn the_expiry_of_a_certificate_is_no_number_until_it_is_known() {
+fn the_expiry_of_a_certificate_is_told_as_long_as_there_is_one() {
     let metrics = Metrics::new("flyte:");
-    let sample = "\nflyte:certificate_expiry_timestamp_seconds ";
-    assert!(metrics.text().contains(&format!("{sample}NaN\n")));
-    metrics.certificate_expires(1_800_000_000);
-    assert!(metrics.text().contains(&format!("{sample}1800000000.0\n")));
+    assert!(counted(&metrics, "certificate_expiry").is_empty());
+    metrics.certificate_expires(CertificateRole::Serving, Some(1_800_000_000));
+    metrics.certificate_expires(CertificateRole::NextCa, Some(1_900_000_000));
+    metrics.certificate_expires(CertificateRole::NextCa, None);
+    assert_eq!(
+        counted(&metrics, "certificate_expiry"),
+        [r#"flyte:certificate_expiry_timestamp_seconds{certificate="serving"} 1800000000.0"#]
+    );
+}
+
+#[test]
+fn a_bundle_expires_with_its_last_certificate() {
+    let metrics = Metrics::new("flyte:");
+    let until = |days| {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2030, 1, days);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    metrics.ca_bundle_expires(&[until(20), until(10)].concat()).unwrap();
+    let line = r#"flyte:certificate_expiry_timestamp_seconds{certificate="ca"} 1895097600.0"#;
+    assert_eq!(counted(&metrics, "certificate_expiry"), [line]);
+    assert_eq!(metrics.ca_bundle_expires("no certificate"), Err(UnreadableBundle));
+    assert!(counted(&metrics, "certificate_expiry").is_empty(), "what is not known is not told");
+}
+
+#[test]
+fn refusals_are_there_before_the_first_one_so_that_it_counts_as_a_rise() {
+    let metrics = Metrics::new("flyte:");
+    assert_eq!(counted(&metrics, "refusals_total").len(), RefusalReason::ALL.len());
+    metrics.refused(RefusalReason::AccessPolicy);
+    let line = r#"flyte:refusals_total{reason="access_policy"} 1"#.to_owned();
+    assert!(counted(&metrics, "refusals_total").contains(&line));
+}
+
+#[test]
+fn a_replica_that_takes_no_part_in_an_election_has_no_leader_series() {
+    let metrics = Metrics::new("flyte:");
+    assert!(counted(&metrics, "leader").is_empty());
+    let states = [
+        (Leadership::Leading, "1.0"),
+        (Leadership::Following { leader: "other".to_owned() }, "0.0"),
+        (Leadership::Failing("forbidden".to_owned()), "0.0"),
+    ];
+    for (state, expected) in states {
+        metrics.leadership(&state);
+        assert_eq!(counted(&metrics, "leader"), [format!("flyte:leader {expected}")]);
+    }
+    assert_eq!(counted(&metrics, "lease_failures_total"), ["flyte:lease_failures_total 1"]);
+}
+
+#[test]
+fn a_registration_is_told_by_its_state_its_failures_and_its_repairs() {
+    let metrics = Metrics::new("flyte:");
+    assert!(counted(&metrics, "registered").is_empty(), "it may be somebody else's task");
+    metrics.registration(&RegistrationState::Pending { last_error: None });
+    assert_eq!(counted(&metrics, "registered"), ["flyte:registered 0.0"]);
+    metrics.registration(&RegistrationState::Registered { ca_bundle: None });
+    assert_eq!(counted(&metrics, "registered"), ["flyte:registered 1.0"]);
+    metrics.registration_failed();
+    metrics.registration_repaired();
+    metrics.registration_succeeded(std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_400));
+    assert_eq!(counted(&metrics, "registration_failures_total"), ["flyte:registration_failures_total 1"]);
+    assert_eq!(counted(&metrics, "registration_repairs_total"), ["flyte:registration_repairs_total 1"]);
+    let success = "registration_last_success_timestamp_seconds";
+    assert_eq!(counted(&metrics, success), [format!("flyte:{success} 1800000000.0")]);
+}
+
+#[test]
+fn events_are_told_apart_by_what_became_of_them() {
+    let metrics = Metrics::new("flyte:");
+    for fate in EventFate::ALL {
+        metrics.event(fate);
+    }
+    for kind in ["created", "repeated"] {
+        let line = format!(r#"flyte:events_total{{kind="{kind}"}} 1"#);
+        assert!(counted(&metrics, "events_total").contains(&line));
+    }
+    let dropped = counted(&metrics, "events_dropped_total");
+    assert_eq!(dropped.len(), EventFate::ALL.len() - 2, "{dropped:?}");
+    assert!(dropped.iter().all(|line| line.ends_with(" 1")), "{dropped:?}");
+}
+
+#[test]
+fn the_process_is_told_without_a_prefix() {
+    let metrics = Metrics::new("flyte:");
+    let value = |name: &str| {
+        let text = metrics.text();
+        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_cpu_seconds_total") >= 0.0);
+    assert!((now - value("process_start_time_seconds")).abs() < 3600.0);
+    assert!(value("process_open_fds") >= 3.0);
+    assert!(value("process_max_fds") >= value("process_open_fds"));
 }
 
 #[test]
@@ -85,13 +186,18 @@ fn counted(metrics: &Metrics, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn calls_to_stores_are_counted_by_outcome_and_timed() {
+fn calls_to_stores_are_counted_by_scope_and_outcome_and_timed() {
     let metrics = Metrics::new("flyte:");
-    metrics.store_call("AWS", Ok(()), Duration::from_millis(20));
-    metrics.store_call("aws", Err(FailureClass::NotFound), Duration::from_millis(30));
+    metrics.store_call("AWS", Scope::Project, CallOutcome::Found, Duration::from_millis(20));
+    metrics.store_call(
+        "aws",
+        Scope::Organization,
+        CallOutcome::Failed(FailureClass::NotFound),
+        Duration::from_millis(30),
+    );
     let calls = counted(&metrics, "store_calls_total");
-    for outcome in ["found", "not_found"] {
-        let line = format!(r#"flyte:store_calls_total{{store="AWS",outcome="{outcome}"}} 1"#);
+    for (scope, outcome) in [("project", "found"), ("organization", "not_found")] {
+        let line = format!(r#"flyte:store_calls_total{{store="AWS",scope="{scope}",outcome="{outcome}"}} 1"#);
         assert!(calls.contains(&line), "{calls:?}");
     }
     assert_eq!(
@@ -103,7 +209,7 @@ fn calls_to_stores_are_counted_by_outcome_and_timed() {
 #[test]
 fn an_unknown_store_makes_no_label_of_its_own() {
     let metrics = Metrics::new("flyte:");
-    metrics.store_call("something-odd", Err(FailureClass::Late), Duration::ZERO);
+    metrics.store_call("something-odd", Scope::Domain, CallOutcome::Failed(FailureClass::Late), Duration::ZERO);
     metrics.store_retried("something-odd");
     metrics.stale_served("something-odd");
     assert!(lines(&metrics, "something-odd").is_empty());
