@@ -14,9 +14,9 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: run test install lint unit build e2e bench bench-short figures clean-bed
 
-# One set of packages and features for every build, so that each thing is built once: all stores, and the tests that
-# run them for real.
-BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets-stores/real-stores
+# One set of packages and features for every build, so that each thing is built once: all stores, traces, and the tests
+# that run them for real.
+BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets/otel,flyte-secrets-stores/real-stores
 # The end-to-end tests are behind this feature: they need the test bed.
 BED := --features flyte-secrets-e2e/bed
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))

@@ -17,6 +17,8 @@ mod secret;
 mod serve;
 mod setup;
 mod stores;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -36,7 +36,7 @@ pub use origin::Origin;
 pub use reference::reference;
 pub use settings::{
     Config, Effective, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, Loaded, LogFormat,
-    LogLevel, LogSettings, MirrorSettings, WebhookSettings,
+    LogLevel, LogSettings, MirrorSettings, TracingSettings, WebhookSettings,
 };
 pub use stores::{
     AwsStoreSettings, AzureStoreSettings, CacheSettings, GcpStoreSettings, HttpStoreSettings, K8sStoreSettings,

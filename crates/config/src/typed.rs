@@ -16,7 +16,7 @@ use crate::keys::Key;
 use crate::origin::Origin;
 use crate::settings::{
     Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings, MirrorSettings,
-    WebhookSettings,
+    TracingSettings, WebhookSettings,
 };
 use crate::typed_stores;
 use crate::values::Value;
@@ -199,6 +199,10 @@ fn webhook(
         namespace_selector: selector.as_object().is_some_and(|members| !members.is_empty()).then_some(selector),
         metrics_port: values.port("webhook.metricsPort"),
         metrics_prefix: values.text("webhook.metrics-prefix"),
+        tracing: TracingSettings {
+            endpoint: values.optional_text("webhook.tracing.endpoint"),
+            ca_file: values.optional_text("webhook.tracing.caFile").map(Into::into),
+        },
         events: values.bool("webhook.events.enabled"),
         kube_client,
         pod_namespace,

@@ -37,11 +37,26 @@ const LEAVING: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
-    logging::start(&loaded.config.log);
+    #[cfg(feature = "otel")]
+    let traces = {
+        let (layer, traces) = crate::traces::start(&loaded.config.webhook)?;
+        logging::start_with(&loaded.config.log, layer);
+        traces
+    };
+    #[cfg(not(feature = "otel"))]
+    {
+        logging::start(&loaded.config.log);
+        if loaded.config.webhook.tracing.endpoint.is_some() {
+            tracing::warn!("webhook.tracing.endpoint: this program was built without traces (the Cargo feature otel)");
+        }
+    }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(run_with(loaded.config).await?)
+    let served = run_with(loaded.config).await;
+    #[cfg(feature = "otel")]
+    traces.end().await;
+    Ok(served?)
 }
 
 async fn run_with(config: Config) -> Result<()> {

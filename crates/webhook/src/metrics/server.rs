@@ -9,12 +9,24 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Labels, Metrics};
 
+/// Why a connection did not get through the TLS handshake.
+const HANDSHAKE_FAILURES: [&str; 3] = ["refused", "broken", "timeout"];
+
 /// The series of requests, connections and time-outs.
-#[derive(Default)]
 pub(super) struct ServerSeries {
     rejected: Family<Labels<1>, Counter>,
     handshake_failures: Family<Labels<1>, Counter>,
     timeout: Gauge<f64, AtomicU64>,
+}
+
+impl Default for ServerSeries {
+    fn default() -> Self {
+        let handshake_failures = Family::<Labels<1>, Counter>::default();
+        for reason in HANDSHAKE_FAILURES {
+            drop(handshake_failures.get_or_create(&[("reason", reason)]));
+        }
+        Self { rejected: Family::default(), handshake_failures, timeout: Gauge::default() }
+    }
 }
 
 impl ServerSeries {

@@ -74,6 +74,9 @@ pub(super) fn record(span: &Span, reviewed: &Reviewed) {
     if let Some(owner) = &reviewed.details.owner {
         span.record("owner", shown(owner));
     }
+    if matches!(reviewed.outcome, Outcome::Refused503 | Outcome::Error) {
+        span.record("otel.status_code", "ERROR");
+    }
     if let Some(refusal) = reviewed.details.refusal {
         span.record("refusal", refusal.name());
     }

@@ -81,7 +81,7 @@ impl Admissions {
         let body = self.read(request.into_body(), &deadline).await?;
         let span = info_span!(
             target: SPANS, "admission", uid = Empty, namespace = Empty, pod = Empty, owner = Empty, managers = Empty,
-            outcome = Empty, refusal = Empty, dry_run = Empty
+            outcome = Empty, refusal = Empty, dry_run = Empty, otel.kind = "server", otel.status_code = Empty
         );
         let reviewed = self.review(&body, &deadline).instrument(span.clone()).await;
         let duration = received.elapsed();

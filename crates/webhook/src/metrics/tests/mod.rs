@@ -1,6 +1,8 @@
 //! What is counted, as Prometheus reads it.
 #![allow(clippy::unwrap_used)]
 
+mod documentation;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
