@@ -50,6 +50,7 @@ build:
 e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
+	export FLYTE_SECRETS_PROMETHEUS=$$prometheus
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 
 # The server and the load come from one release build; what is measured is the program that ships.

@@ -6,6 +6,8 @@ requirements=$tests/python/requirements.txt
 venv=$FLYTE_SECRETS_CACHE/venv-$(sha256sum "$requirements" | cut -c1-16)
 stores_requirements=$tests/python/stores-requirements.txt
 stores_venv=$FLYTE_SECRETS_CACHE/stores-venv-$(sha256sum "$stores_requirements" | cut -c1-16)
+# Prometheus and promtool, out of their Debian package.
+prometheus=$FLYTE_SECRETS_CACHE/prometheus
 deny_version=0.20.2
 deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
 # The test bed beside the other things, with a name and ports of its own, so

@@ -7,6 +7,8 @@ mod harness;
 
 mod access;
 mod certificates;
+mod dashboard;
+mod events;
 mod flyte1;
 mod golden_pods;
 mod hanging_store;
@@ -24,3 +26,4 @@ mod reinvocation;
 mod secrecy;
 mod service;
 mod stores;
+mod traces;

@@ -54,15 +54,15 @@ pub(crate) fn start(webhook: &WebhookSettings) -> Result<(Option<Traced>, Traces
         exporter = exporter.with_endpoint(endpoint);
     }
     let exporter = exporter.build().context("traces cannot be sent: webhook.tracing or an OTEL_ variable is wrong")?;
-    let provider =
-        SdkTracerProvider::builder().with_resource(resource(webhook)).with_batch_exporter(exporter).build();
+    let provider = SdkTracerProvider::builder().with_resource(resource(webhook)).with_batch_exporter(exporter).build();
     let layer = tracing_opentelemetry::layer()
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_tracer(provider.tracer(SERVICE_NAME));
-    let layer: Traced = Layer::<Registry>::boxed(layer.with_filter(Targets::new().with_target(SPANS, tracing::Level::INFO)));
+    let layer: Traced =
+        Layer::<Registry>::boxed(layer.with_filter(Targets::new().with_target(SPANS, tracing::Level::INFO)));
     Ok((Some(layer), Traces(Some(provider))))
 }
 
@@ -74,10 +74,7 @@ fn resource(webhook: &WebhookSettings) -> Resource {
     }
     let names = [("k8s.namespace.name", &webhook.pod_namespace), ("k8s.pod.name", &webhook.pod_name)];
     let known = names.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value.clone()?)));
-    resource
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attributes(known)
-        .build()
+    resource.with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).with_attributes(known).build()
 }
 
 impl Traces {

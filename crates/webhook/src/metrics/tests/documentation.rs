@@ -51,7 +51,9 @@ fn exercised() -> Metrics {
     for store in STORES {
         metrics.store_retried(store);
         metrics.stale_served(store);
-        for (scope, outcome) in Scope::ALL.into_iter().flat_map(|scope| CallOutcome::ALL.map(|outcome| (scope, outcome))) {
+        for (scope, outcome) in
+            Scope::ALL.into_iter().flat_map(|scope| CallOutcome::ALL.map(|outcome| (scope, outcome)))
+        {
             metrics.store_call(store, scope, outcome, Duration::ZERO);
         }
     }
@@ -118,7 +120,11 @@ fn document() -> String {
         let label = |(label, values): (&String, &BTreeSet<String>)| {
             let values: Vec<_> = values.iter().map(String::as_str).collect();
             // A version and the bounds of a histogram are no names to know.
-            if label == "version" || label == "le" { format!("`{label}`") } else { format!("`{label}`: {}", values.join(", ")) }
+            if label == "version" || label == "le" {
+                format!("`{label}`")
+            } else {
+                format!("`{label}`: {}", values.join(", "))
+            }
         };
         let labels: Vec<_> = row.labels.iter().map(label).collect();
         let Row { kind, help, .. } = &row;
@@ -135,7 +141,10 @@ fn the_document_holds_every_metric_with_every_label_and_is_up_to_date() {
         std::fs::write(&path, &document).unwrap();
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(there == document, "docs/metrics.md is out of date: UPDATE_DOCS=1 cargo test -p flyte-secrets-webhook writes it");
+    assert!(
+        there == document,
+        "docs/metrics.md is out of date: UPDATE_DOCS=1 cargo test -p flyte-secrets-webhook writes it"
+    );
 }
 
 #[test]
