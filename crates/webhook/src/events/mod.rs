@@ -68,7 +68,6 @@ impl Events {
     ///
     /// `instance` names this replica in its Events. Needs `create` and `patch` on `events` of `events.k8s.io`, and `get` on
     /// the kinds of controllers; `get` on our own pod makes its Events findable by uid. What is missing is logged once.
-    #[must_use]
     pub fn start(
         client: kube::Client,
         instance: &str,
