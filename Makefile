@@ -18,9 +18,9 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: run test install lint unit build charts charts-update e2e release image sbom cluster bench bench-short figures clean-bed
 
-# One set of packages and features for every build, so that each thing is built once: all stores, and the tests that
-# run them for real.
-BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets-stores/real-stores
+# One set of packages and features for every build, so that each thing is built once: all stores, traces, and the tests
+# that run them for real.
+BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets/otel,flyte-secrets-stores/real-stores
 # The end-to-end tests are behind this feature: they need the test bed.
 BED := --features flyte-secrets-e2e/bed
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -66,6 +66,7 @@ e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
 	export FLYTE_SECRETS_HELM=$$helm
+	export FLYTE_SECRETS_PROMETHEUS=$$prometheus
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 
 # cargo-auditable writes the list of crates into the program; the SBOM is read from there.
@@ -74,7 +75,7 @@ release:
 	source tests/env.sh
 	export PATH="$${auditable%/*}:$$PATH" RUSTFLAGS="$${RUSTFLAGS-} -C target-feature=+crt-static"
 	cargo auditable build --release --locked --target $(HOST) -p flyte-secrets -p flyte-secrets-benches \
-	  --features flyte-secrets/all-stores
+	  --features flyte-secrets/all-stores,flyte-secrets/otel
 
 image: release
 	deploy/image/build.sh $(RELEASE)/flyte-secrets $(IMAGE)/flyte-secrets.tar localhost/flyte-secrets:test

@@ -72,11 +72,31 @@ helm() {
   say "helm: $((SECONDS - begin)) s"
 }
 
+# Unpacked, not installed: the package would bring a service and a web page, and the programs need nothing but libc.
+prometheus() {
+  [ ! -x "$prometheus/promtool" ] || return 0
+  command -v apt-get >/dev/null || die "prometheus and promtool are missing in $prometheus"
+  local begin=$SECONDS folder
+  folder=$(mktemp -d)
+  (
+    cd "$folder"
+    # The lists of packages may be those of an image that has none.
+    download() { apt-get -qq -o APT::Sandbox::User=root download prometheus; }
+    download 2>/dev/null || { apt-get -qq update </dev/null && download; }
+    dpkg -x ./prometheus_*.deb root
+  ) || { rm -rf "$folder"; die "the Debian package prometheus cannot be had"; }
+  mkdir -p "$prometheus"
+  mv "$folder"/root/usr/bin/{prometheus,promtool} "$prometheus/"
+  rm -rf "$folder"
+  say "prometheus: $((SECONDS - begin)) s"
+}
+
 [ "$what" != auditable ] || { toolchain; cargo_auditable; exit 0; }
 packages
 toolchain
 cargo_deny
 [ "$what" = all ] || exit 0
+prometheus
 begin=$SECONDS
 KTB_TRIM=1 "$tests/testbed/build.sh" >&2
 say "test bed: $((SECONDS - begin)) s"

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anstyle::AnsiColor;
 use anyhow::{Context, Result};
-use flyte_secrets_config::{Config, InvalidationAuthentication, StoreSettings};
+use flyte_secrets_config::{CertificateMode, Config, InvalidationAuthentication, StoreSettings};
 use flyte_secrets_core::Profile;
 use flyte_secrets_core::settings::{CheckExists, Delivery};
 use flyte_secrets_webhook::doctor::{Check, Finding, Installation, Level, Options, Report, Store, examine};
@@ -19,6 +19,7 @@ use crate::Failed;
 use crate::args::{ConfigArgs, DoctorArgs, TextOutput};
 use crate::endpoint::endpoint;
 use crate::output::{Message, label, print_coloured, print_json};
+use crate::serve::certificates::default_mode;
 use crate::serve::leading::lease;
 use crate::serve::registration::settings;
 use crate::setup::{Surroundings, tell_warnings};
@@ -107,23 +108,28 @@ fn installation(config: &Config, namespace: &str) -> Result<Installation> {
         StoreSettings::K8s(store) => Some(store),
         _ => None,
     });
-    // As at start-up: mirrors are collected by one replica.
-    let elects = injection.delivery == Delivery::SecretRef;
+    // As at start-up, where there are no files.
+    let mode = webhook.certificates.mode.unwrap_or_else(|| default_mode(webhook, injection.profile, false));
+    let rotates = mode == CertificateMode::Auto;
+    let authorities = webhook.certificates.ca_secret_namespace.clone().unwrap_or_else(|| namespace.to_owned());
+    // Mirrors are collected, and CAs changed, by one replica.
+    let elects = injection.delivery == Delivery::SecretRef || rotates;
     Ok(Installation {
         settings: injection.clone(),
         namespace: namespace.to_owned(),
         registration: settings(webhook, endpoint),
         registers: webhook.register,
         certificate_secret: webhook.secret_name.clone(),
-        makes_certificate: webhook.local_cert || injection.profile == Profile::Flyte2,
-        authority_secret: None,
+        makes_certificate: mode == CertificateMode::Files
+            && (webhook.local_cert || injection.profile == Profile::Flyte2),
+        authority_secret: rotates.then(|| (authorities, webhook.certificates.ca_secret_name.clone())),
         leases: if elects { vec![lease(&webhook.service_name)] } else { Vec::new() },
         store_namespace: store.map(|store| store.namespace.clone()),
         watches_store: store.is_some_and(|store| store.watch),
         reviews_tokens: webhook.cache_invalidation_port.is_some()
             && webhook.invalidation.authentication == InvalidationAuthentication::TokenReview,
         looks_first: injection.check_exists != CheckExists::Off,
-        writes_events: false,
+        writes_events: webhook.events,
     })
 }
 

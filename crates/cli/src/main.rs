@@ -18,6 +18,8 @@ mod secret;
 mod serve;
 mod setup;
 mod stores;
+#[cfg(feature = "otel")]
+mod traces;
 mod unregister;
 
 use std::ffi::OsStr;

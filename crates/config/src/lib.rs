@@ -38,7 +38,7 @@ pub use reference::reference;
 pub use settings::{
     CertificateMode, CertificateSettings, Config, Effective, FailurePolicy, InvalidationAuthentication,
     InvalidationSettings, KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, MirrorSettings,
-    RegistrationSettings, ReinvocationPolicy, WebhookSettings,
+    RegistrationSettings, ReinvocationPolicy, TracingSettings, WebhookSettings,
 };
 pub use stores::{
     AwsStoreSettings, AzureStoreSettings, CacheSettings, GcpStoreSettings, HttpStoreSettings, K8sStoreSettings,

@@ -83,6 +83,10 @@ pub struct WebhookSettings {
     pub metrics_port: u16,
     /// `metrics-prefix`: in front of the names of metrics.
     pub metrics_prefix: String,
+    /// `tracing`: where traces go.
+    pub tracing: TracingSettings,
+    /// `events.enabled`: whether Kubernetes Events are written.
+    pub events: bool,
     /// `kubeClientConfig`.
     pub kube_client: KubeClientSettings,
     /// The namespace of the webhook's own pod (`POD_NAMESPACE`).
@@ -156,6 +160,15 @@ pub enum CertificateMode {
     Auto,
     /// cert-manager, which writes the files and the `caBundle`.
     CertManager,
+}
+
+/// `webhook.tracing`: where traces go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracingSettings {
+    /// `endpoint`: the collector's address, without the path; starts with `https://` or `http://`.
+    pub endpoint: Option<String>,
+    /// `caFile`: CAs to trust besides those of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `webhook.invalidation`: who may have cached values dropped, and how often.

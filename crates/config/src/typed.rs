@@ -17,7 +17,7 @@ use crate::keys::Key;
 use crate::origin::Origin;
 use crate::settings::{
     CertificateSettings, Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings,
-    MirrorSettings, RegistrationSettings, WebhookSettings,
+    MirrorSettings, RegistrationSettings, TracingSettings, WebhookSettings,
 };
 use crate::typed_stores;
 use crate::values::Value;
@@ -225,6 +225,11 @@ fn webhook(
         registration: registration(values),
         metrics_port: values.port("webhook.metricsPort"),
         metrics_prefix: values.text("webhook.metrics-prefix"),
+        tracing: TracingSettings {
+            endpoint: values.optional_text("webhook.tracing.endpoint"),
+            ca_file: values.optional_text("webhook.tracing.caFile").map(Into::into),
+        },
+        events: values.bool("webhook.events.enabled"),
         kube_client,
         pod_namespace,
         pod_name,

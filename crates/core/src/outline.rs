@@ -188,6 +188,38 @@ pub struct MetadataOutline<'a> {
     /// The annotations, requests among them.
     #[serde(borrow, deserialize_with = "or_default")]
     pub annotations: TextMap<'a>,
+    /// Who owns the pod, as its creator says.
+    #[serde(borrow, deserialize_with = "objects")]
+    pub owner_references: Vec<OwnerOutline<'a>>,
+}
+
+impl<'a> MetadataOutline<'a> {
+    /// The owner that manages the pod; Kubernetes allows one.
+    #[must_use]
+    pub fn controller(&self) -> Option<&OwnerOutline<'a>> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
+}
+
+/// An owner of a pod (`metav1.OwnerReference`). Owners are in the pod's namespace, or of the cluster.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct OwnerOutline<'a> {
+    /// Group and version, `batch/v1` say.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub api_version: Text<'a>,
+    /// The kind, `Job` say.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub kind: Text<'a>,
+    /// The name.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub name: Text<'a>,
+    /// The uid.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub uid: Text<'a>,
+    /// Whether it manages the pod.
+    #[serde(deserialize_with = "or_default")]
+    pub controller: bool,
 }
 
 /// `spec`.

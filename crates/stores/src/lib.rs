@@ -51,5 +51,5 @@ pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 pub use https::SettingsError;
 pub use look_up::{
     Asked, CacheEvent, CacheSettings, CallOutcome, Found, Freshness, LookUpError, LookUpObserver, LookUpSettings,
-    LookUps, NoObserver, Scopes,
+    LookUps, NoObserver, SPANS, Scope, Scopes,
 };

@@ -29,8 +29,12 @@ use self::question::questions;
 use crate::fetcher::{FailureClass, SecretFetcher, SecretPlace};
 
 pub use self::error::{Asked, LookUpError};
-pub use self::observer::{CacheEvent, CallOutcome, LookUpObserver, NoObserver};
+pub use self::observer::{CacheEvent, CallOutcome, LookUpObserver, NoObserver, Scope};
 pub use self::settings::{CacheSettings, LookUpSettings, Scopes};
+
+/// The target of the spans that traces are made of; nobody else's spans have it, so nothing that an SDK puts into its own
+/// spans gets into a trace.
+pub const SPANS: &str = "spans";
 
 /// How old an answer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

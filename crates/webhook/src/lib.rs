@@ -2,12 +2,13 @@
 //!
 //! [`review`] reads an AdmissionReview and writes its answer, [`admission`] decides about the pod in it, [`server`] brings the
 //! bytes over TLS, [`invalidation`] takes word of secrets that changed. [`certificates`] and [`registration`] see to it that
-//! the API server calls, [`metrics`] that one sees it. [`mirrors`] and [`image_pull`] are Secrets of ours in the pods'
+//! the API server calls, [`metrics`] and [`events`] that one sees it. [`mirrors`] and [`image_pull`] are Secrets of ours in the pods'
 //! namespaces; of several replicas the [`leader`] collects mirrors.
 
 pub mod admission;
 pub mod certificates;
 pub mod doctor;
+pub mod events;
 pub mod image_pull;
 pub mod invalidation;
 pub mod kubernetes;

@@ -3,6 +3,7 @@
 //! Source of the form: `admission.k8s.io/v1` and `v1beta1` of Kubernetes, which differ in nothing that
 //! is read or written here but the version.
 
+mod names;
 mod problem;
 
 use std::collections::BTreeMap;
@@ -14,22 +15,23 @@ use data_encoding::BASE64;
 use flyte_secrets_core::Settings;
 use flyte_secrets_core::outline::{Object, PodOutline, Text};
 use flyte_secrets_core::settings::AccessMode;
+use flyte_secrets_stores::SPANS;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tracing::{Instrument, info_span};
 
 use crate::admission::wording::plain;
-use crate::admission::{Admission, Code, Creation, Decision, Handled, Refusal, Sources, Writers, admit};
-use crate::server::{AccessBreach, Outcome, Reviewed, Reviewer};
+use crate::admission::{Admission, Code, Creation, Decision, Refusal, Sources, Writers, admit};
+use crate::server::{AccessBreach, Details, Outcome, Reviewed, Reviewer};
+use names::{of_pod, served_by};
 
 /// Each warning is kept to a readable length, in bytes.
 const MAX_WARNING: usize = 1024;
 /// The API server drops what comes after 4 KiB of warnings (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
 const MAX_WARNINGS: usize = 4096;
-/// Audit events are kept for long: the longest list of who served what, in bytes.
-const MAX_SERVED_BY: usize = 8192;
 
 /// Bytes that hold the answer around nearly every patch.
 const USUAL_ENVELOPE: usize = 1024;
@@ -180,14 +182,23 @@ pub async fn review(
         _ => &pod.metadata.namespace,
     };
     let creator = request.user_info.as_ref().map_or("", |user| &*user.username);
-    let mut admission = admit(settings, sources, pod, Creation { namespace, creator }, deadline).await;
+    let began = Instant::now();
+    let look_up = info_span!(target: SPANS, "look_up");
+    let creation = Creation { namespace, creator };
+    let mut admission = admit(settings, sources, pod, creation, deadline).instrument(look_up).await;
+    let mut details = Details { creator: creator.to_owned(), look_up: began.elapsed(), ..of_pod(pod, &admission) };
     if let (Some(writers), false) = (writers, request.dry_run.unwrap_or_default()) {
-        admission = writers.write(admission, namespace, deadline).await;
+        let began = Instant::now();
+        let write = info_span!(target: SPANS, "write");
+        admission = writers.write(admission, namespace, deadline).instrument(write).await;
+        details.write = began.elapsed();
     }
     let mut reviewed = answer(version, request, namespace, admission, settings.access.mode == AccessMode::Enforce);
     if reviewed.pod.is_empty() {
-        (*pod.metadata.generate_name).clone_into(&mut reviewed.pod);
+        reviewed.pod.clone_from(&details.generate_name);
     }
+    details.refusal = reviewed.details.refusal;
+    reviewed.details = details;
     reviewed
 }
 
@@ -233,6 +244,7 @@ fn answer<Pod>(
         }
     }
     if let Decision::Refused(refusal) | Decision::Unserved(refusal) = decision {
+        reviewed.details.refusal = Some(refusal.reason);
         reviewed.reason = Some(refusal.message);
     }
     reviewed
@@ -245,15 +257,6 @@ fn quoted(base64: &str) -> Option<Box<RawValue>> {
 
 fn status(refusal: &Refusal) -> Status<'_> {
     Status { code: refusal.code.number(), reason: refusal.code.reason(), message: &refusal.message }
-}
-
-/// `s0=K8s,s1=Embedded`: who served which request.
-fn served_by(handled: &[Handled]) -> String {
-    let one = |one: &Handled| {
-        let number = one.request.annotation.strip_prefix("flyte.secrets/").unwrap_or(&one.request.annotation);
-        one.served.as_ref().map(|(manager, _)| format!("{}={manager}", plain(number, 64)))
-    };
-    plain(&handled.iter().filter_map(one).collect::<Vec<_>>().join(","), MAX_SERVED_BY)
 }
 
 /// Warnings as they can travel in an HTTP header (RFC 9110, section 5.5): one line each, and no more than are shown.
@@ -289,6 +292,7 @@ fn unreadable(body: &[u8]) -> Reviewed {
     let refusal = Refusal::malformed(&problem::problem::<Object<PodReview<'_>>>(body));
     let response = Response { allowed: false, status: Some(status(&refusal)), ..Response::default() };
     let mut reviewed = reviewed(version, request, Outcome::Refused400, response);
+    reviewed.details.refusal = Some(refusal.reason);
     reviewed.reason = Some(refusal.message);
     reviewed
 }
@@ -324,6 +328,7 @@ fn reviewed<'r, Pod>(
         warnings: 0,
         breach: None,
         reason: None,
+        details: Details::default(),
     }
 }
 
@@ -341,5 +346,6 @@ fn no_review(problem: &str) -> Reviewed {
         warnings: 0,
         breach: None,
         reason: Some(problem.to_owned()),
+        details: Details::default(),
     }
 }

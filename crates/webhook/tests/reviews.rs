@@ -305,3 +305,54 @@ async fn a_pod_of_three_megabytes_is_read_patched_and_read_again() {
     review["request"]["object"] = patched;
     assert!(response(&settings, &sources(&store), &review).await.get("patch").is_none());
 }
+
+#[tokio::test]
+async fn what_is_told_of_a_review_are_names_and_times() {
+    let store =
+        FakeStore::new([("found", text("hunter2")), ("down", Reply::Fails(FailureClass::Unavailable, "because"))]);
+    let settings = settings(Profile::Flyte2, &[Manager::K8s, Manager::Embedded]);
+    let mut pod = pod(&[group_and_key("g", "k"), key("found")]);
+    pod["metadata"]["name"] = json!("");
+    pod["metadata"]["generateName"] = json!("task-");
+    let owner = |kind: &str, controller| json!({"apiVersion": "batch/v1", "kind": kind, "name": "j", "uid": "u", "controller": controller});
+    pod["metadata"]["ownerReferences"] = json!([owner("Other", false), owner("Job", true)]);
+    let mut review = review_of(&pod);
+    review["request"]["name"] = json!("");
+
+    let told = reviewed(&settings, &sources(&store), &serde_json::to_vec(&review).unwrap()).await;
+    assert_eq!((told.pod.as_str(), told.outcome), ("task-", Outcome::Patched));
+    let details = told.details;
+    assert_eq!(details.generate_name, "task-");
+    assert_eq!(details.owner.as_ref().map(|owner| owner.kind.as_str()), Some("Job"));
+    assert_eq!(details.creator, "system:serviceaccount:flyte:flyteworkflow");
+    assert_eq!(details.requests, r#"s0: group:"g" key:"k", s1: key:"found""#);
+    assert!(details.look_up > std::time::Duration::ZERO);
+    assert_eq!(details.refusal, None);
+    assert!(!format!("{details:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_refusal_has_a_reason_in_a_word() {
+    use flyte_secrets_webhook::admission::RefusalReason;
+    let store = FakeStore::new([("down", Reply::Fails(FailureClass::Unavailable, "because"))]);
+    let embedded = settings(Profile::Flyte2, &[Manager::Embedded]);
+    let mut closed = embedded.clone();
+    closed.access.mode = flyte_secrets_core::settings::AccessMode::Enforce;
+    closed.access.organizations = vec!["another".to_owned()];
+    let mut undecodable = pod(&[]);
+    undecodable["metadata"]["annotations"] = json!({"flyte.secrets/s0": "!"});
+    let mut strange = pod(&[key("down")]);
+    strange["spec"] = json!(5);
+    let table = [
+        (embedded.clone(), pod(&[key("missing")]), RefusalReason::Unserved),
+        (embedded.clone(), pod(&[key("down")]), RefusalReason::Unavailable),
+        (closed, pod(&[key("down")]), RefusalReason::AccessPolicy),
+        (embedded.clone(), undecodable, RefusalReason::Undecodable),
+        (embedded, strange, RefusalReason::Malformed),
+    ];
+    for (settings, pod, expected) in table {
+        let review = review_of(&pod);
+        let told = reviewed(&settings, &sources(&store), &serde_json::to_vec(&review).unwrap()).await;
+        assert_eq!((told.details.refusal, told.outcome.is_refusal()), (Some(expected), true), "{:?}", told.reason);
+    }
+}

@@ -7,11 +7,14 @@
 mod log;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use flyte_secrets_webhook::admission::RefusalReason;
 use flyte_secrets_webhook::metrics::Metrics;
-use flyte_secrets_webhook::server::{ADMISSION_PATH, Outcome, Reviewed, Reviewer, ServerSettings, admission_router};
+use flyte_secrets_webhook::server::{
+    ADMISSION_PATH, Details, Outcome, Owner, Reviewed, Reviewer, ServerSettings, admission_router,
+};
 use futures::future::BoxFuture;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -46,11 +49,26 @@ impl Reviewer for Script {
                     warnings: 0,
                     breach: None,
                     reason: Some("because".into()),
+                    details: details(),
                 },
                 Self::Panic => panic!("the value is {PLANTED}"),
                 Self::Never => std::future::pending().await,
             }
         })
+    }
+}
+
+fn details() -> Details {
+    let text = str::to_owned;
+    Details {
+        generate_name: text("pod-"),
+        owner: Some(Owner { api_version: text("batch/v1"), kind: text("Job"), name: text("job-1"), uid: text("o-1") }),
+        creator: text("system:serviceaccount:flyte:flytepropeller"),
+        requests: text("s0: key:\"k\""),
+        stores: vec![text("AWS"), text("K8s")],
+        look_up: Duration::from_millis(2),
+        write: Duration::from_micros(30),
+        refusal: Some(RefusalReason::Unserved),
     }
 }
 
@@ -100,6 +118,18 @@ async fn one_line_is_logged_a_review_and_its_level_follows_the_outcome() {
         assert_eq!(fields["dry_run"], true);
         assert_eq!(fields["reason"], "because");
         assert!(fields["duration_us"].is_u64());
+        assert_eq!((&fields["look_up_us"], &fields["write_us"]), (&2000.into(), &30.into()));
+        let texts = [
+            ("generate_name", "pod-"),
+            ("owner", "Job/job-1"),
+            ("creator", "system:serviceaccount:flyte:flytepropeller"),
+            ("requests", "s0: key:\"k\""),
+            ("stores", "AWS,K8s"),
+            ("refusal", "unserved"),
+        ];
+        for (name, expected) in texts {
+            assert_eq!(fields[name], expected, "{name}");
+        }
     }
 }
 

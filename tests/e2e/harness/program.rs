@@ -14,6 +14,13 @@ pub(crate) fn path() -> PathBuf {
     path
 }
 
+/// A program of Prometheus: `prometheus` or `promtool`.
+pub(crate) fn of_prometheus(name: &str) -> PathBuf {
+    let folder = std::env::var_os("FLYTE_SECRETS_PROMETHEUS");
+    let folder = folder.expect("FLYTE_SECRETS_PROMETHEUS is not set: export it with `$prometheus` of tests/env.sh");
+    PathBuf::from(folder).join(name)
+}
+
 /// A program with an environment of its own: nothing of the machine's configuration reaches it. It ends when the
 /// test does, however that ends.
 pub(crate) fn command(program: &Path, arguments: &[&str]) -> Command {

@@ -53,6 +53,22 @@ impl Server {
         Self::start(&program, TempDir::with_prefix("fs-store-").unwrap(), arguments).await
     }
 
+    /// Prometheus, which scrapes the plain port of a webhook every second and reads this file of rules.
+    pub(crate) async fn prometheus(metrics_port: u16, rules: &Path) -> Self {
+        let folder = TempDir::with_prefix("fs-prometheus-").unwrap();
+        let config = json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [rules],
+            "scrape_configs": [{"job_name": "webhook", "static_configs": [{"targets": [format!("127.0.0.1:{metrics_port}")]}]}],
+        });
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config.to_string()).unwrap();
+        let (config, data) = (format!("--config.file={}", file.display()), folder.path().join("data"));
+        let data = format!("--storage.tsdb.path={}", data.display());
+        let program = program::of_prometheus("prometheus");
+        Self::start(&program, folder, &[&config, &data, "--web.listen-address=ADDRESS"]).await
+    }
+
     /// AWS, as moto plays it.
     pub(crate) async fn moto() -> Self {
         Self::of_environment("moto_server", &["-H", "127.0.0.1", "-p", "PORT"]).await

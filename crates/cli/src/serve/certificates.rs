@@ -7,12 +7,13 @@ use anyhow::{Context, Result, bail};
 use flyte_secrets_config::{CertificateMode, Config, WebhookSettings};
 use flyte_secrets_core::Profile;
 use flyte_secrets_webhook::certificates::{
-    self, AutoSettings, CertificateNames, CertificateResolver, CertificateStatus, Lifetimes, ReloadError, Reloader,
-    Rotation, TLS_CRT, TLS_KEY,
+    self, AuthorityRole, AutoSettings, CertificateNames, CertificateResolver, CertificateStatus, Fingerprint,
+    Lifetimes, ReloadError, Reloader, Rotation, TLS_CRT, TLS_KEY,
 };
+use flyte_secrets_webhook::events::Events;
 use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::leader::Leadership;
-use flyte_secrets_webhook::metrics::Metrics;
+use flyte_secrets_webhook::metrics::{CertificateRole, Metrics};
 use flyte_secrets_webhook::registration::{Endpoint, RegistrationState};
 use tokio::sync::watch;
 
@@ -85,7 +86,7 @@ impl Certificates {
 }
 
 /// The mode where none is configured. Flyte 1's Job writes the files, maybe only after we have started.
-fn default_mode(webhook: &WebhookSettings, profile: Profile, has_files: bool) -> CertificateMode {
+pub(crate) fn default_mode(webhook: &WebhookSettings, profile: Profile, has_files: bool) -> CertificateMode {
     let files = has_files
         || profile == Profile::Flyte1
         || webhook.local_cert
@@ -161,17 +162,50 @@ async fn files(config: &Config, endpoint: Option<&Endpoint>) -> Result<Reloader>
     }
 }
 
-/// Keeps the metric in step with the certificate that is served.
-pub(super) fn watch_expiry(mut status: watch::Receiver<CertificateStatus>, metrics: Metrics) {
+/// Keeps the metrics in step with the certificates, and has Events tell of trouble with them.
+pub(super) fn follow(mut status: watch::Receiver<CertificateStatus>, metrics: Metrics, events: Events) {
     tokio::spawn(async move {
+        let mut last: Option<CertificateStatus> = None;
         loop {
-            let not_after = status.borrow_and_update().not_after;
-            metrics.certificate_expires(not_after.as_second());
+            let now = status.borrow_and_update().clone();
+            tell(last.as_ref(), &now, &metrics, &events);
+            last = Some(now);
             if status.changed().await.is_err() {
                 return;
             }
         }
     });
+}
+
+fn tell(last: Option<&CertificateStatus>, now: &CertificateStatus, metrics: &Metrics, events: &Events) {
+    metrics.certificate_expires(CertificateRole::Serving, Some(now.not_after.as_second()));
+    for (role, counted) in [
+        (AuthorityRole::Next, CertificateRole::NextCa),
+        (AuthorityRole::Current, CertificateRole::Ca),
+        (AuthorityRole::Old, CertificateRole::OldCa),
+    ] {
+        metrics.certificate_expires(counted, expiry(now, role));
+    }
+    let Some(last) = last else { return };
+    if last.not_after != now.not_after {
+        metrics.certificate_rotated(CertificateRole::Serving);
+    }
+    if signing(last) != signing(now) {
+        metrics.certificate_rotated(CertificateRole::Ca);
+    }
+    if let Some(error) = now.last_error.as_ref().filter(|_| last.last_error != now.last_error) {
+        events.note("CertificateTrouble", error);
+    }
+}
+
+/// When the last CA of a role expires, in seconds since 1970.
+fn expiry(status: &CertificateStatus, role: AuthorityRole) -> Option<i64> {
+    status.authorities.iter().filter(|ca| ca.role == role).map(|ca| ca.not_after.as_second()).max()
+}
+
+/// The CAs that have signed what is served.
+fn signing(status: &CertificateStatus) -> Vec<Fingerprint> {
+    status.authorities.iter().filter(|ca| ca.role == AuthorityRole::Current).map(|ca| ca.fingerprint).collect()
 }
 
 #[cfg(test)]

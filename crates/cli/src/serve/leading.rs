@@ -8,6 +8,7 @@ use flyte_secrets_core::settings::Delivery;
 use flyte_secrets_webhook::admission::Writers;
 use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::leader::{self, LeaderSettings, Leadership};
+use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::mirrors::{Collector, Mirrors};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -28,6 +29,7 @@ pub(super) async fn lead(
     config: &Config,
     writers: Option<&Writers>,
     certificates: bool,
+    metrics: &Metrics,
     end: Ending,
 ) -> Result<Leading> {
     let WebhookSettings { pod_namespace, pod_name, service_name, .. } = &config.webhook;
@@ -46,6 +48,7 @@ pub(super) async fn lead(
     if let Some(checker) = mirrors.clone().map(Collector::new) {
         tokio::spawn(async move { checker.check_permissions().await });
     }
+    tokio::spawn(tell(state.clone(), mirrors.is_some(), metrics.clone()));
     let work = move || collect(mirrors.clone());
     Ok(Leading { state, task: Some(tokio::spawn(leader::lead(client, settings, sender, end.reached(), work))) })
 }
@@ -61,4 +64,19 @@ async fn collect(mirrors: Option<Mirrors>) -> std::convert::Infallible {
 /// The name of the Lease by which the replicas of a webhook elect the one that collects.
 pub(crate) fn lease(service_name: &str) -> String {
     format!("{service_name}-leader")
+}
+
+/// Keeps the metrics in step with where we stand. Where nobody can lead, mirrors, if there are any, are not collected either.
+async fn tell(mut standing: watch::Receiver<Leadership>, mirrors: bool, metrics: Metrics) {
+    while standing.changed().await.is_ok() {
+        let state = standing.borrow_and_update().clone();
+        metrics.leadership(&state);
+        match state {
+            _ if !mirrors => {}
+            Leadership::Failing(_) => metrics.mirror_collection(Some(false)),
+            Leadership::Following { .. } => metrics.mirror_collection(None),
+            // The collector says what it can do.
+            Leadership::Leading | Leadership::Unknown => {}
+        }
+    }
 }

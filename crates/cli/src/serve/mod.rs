@@ -1,10 +1,11 @@
 //! `webhook`: the server from its parts.
 
-mod certificates;
+pub(crate) mod certificates;
 mod ending;
 mod invalidations;
 pub(crate) mod leading;
 pub(crate) mod registration;
+mod reporting;
 mod values;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use arc_swap::ArcSwap;
 use flyte_secrets_config::Config;
 use flyte_secrets_core::{Settings, access};
 use flyte_secrets_webhook::certificates::server_config;
+use flyte_secrets_webhook::events::Reporting;
 use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::review::PodReviewer;
 use flyte_secrets_webhook::server::{Readiness, ServerSettings, serve};
@@ -23,11 +25,11 @@ use crate::args::ConfigArgs;
 use crate::endpoint::endpoint;
 use crate::setup::Surroundings;
 use crate::{Failed, logging};
-use certificates::{Certificates, watch_expiry};
+use certificates::{Certificates, follow};
 use ending::Ending;
 use invalidations::invalidations;
 use leading::lead;
-use registration::{register, warn_of_order};
+use registration::{Observer, register, warn_of_order};
 use values::{sources, watch_store, writers};
 
 /// How long giving back what only one replica may hold may take at the end.
@@ -35,18 +37,33 @@ const LEAVING: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
-    logging::start(&loaded.config.log);
+    #[cfg(feature = "otel")]
+    let traces = {
+        let (layer, traces) = crate::traces::start(&loaded.config.webhook)?;
+        logging::start_with(&loaded.config.log, layer);
+        traces
+    };
+    #[cfg(not(feature = "otel"))]
+    {
+        logging::start(&loaded.config.log);
+        if loaded.config.webhook.tracing.endpoint.is_some() {
+            tracing::warn!("webhook.tracing.endpoint: this program was built without traces (the Cargo feature otel)");
+        }
+    }
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let end = Ending::at_signal()?;
-    tokio::select! {
-        ended = run_with(loaded.config, end.clone()) => Ok(ended?),
+    let ended = tokio::select! {
+        ended = run_with(loaded.config, end.clone()) => ended,
         () = end.at_once() => {
             tracing::warn!("ending at once: nothing is served yet, or a second signal asks for it");
             Ok(())
         }
-    }
+    };
+    #[cfg(feature = "otel")]
+    traces.end().await;
+    Ok(ended?)
 }
 
 async fn run_with(config: Config, end: Ending) -> Result<()> {
@@ -62,17 +79,19 @@ async fn run_with(config: Config, end: Ending) -> Result<()> {
     let certificates = Certificates::open(&config, endpoint.as_ref()).await?;
 
     let readiness = Readiness::new();
-    watch_expiry(certificates.status(), metrics.clone());
+    let events = reporting::events(webhook, &metrics).await;
+    follow(certificates.status(), metrics.clone(), events.clone());
     let tls = Arc::new(server_config(certificates.resolver()));
     warn_of_order(injection, webhook);
     let (wanted, served) = (certificates.ca_bundle(), certificates.resolver());
-    let registered = register(webhook, endpoint, wanted, served, &readiness, end.clone()).await?;
-    let leading = lead(&config, writers.as_ref(), certificates.are_led(), end.clone()).await?;
+    let observer = Observer { metrics: metrics.clone(), events: events.clone() };
+    let registered = register(webhook, endpoint, wanted, served, &readiness, observer, end.clone()).await?;
+    let leading = lead(&config, writers.as_ref(), certificates.are_led(), &metrics, end.clone()).await?;
     certificates.keep(registered, leading.state);
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
     watch_store(&config, &sources.look_ups).await?;
 
-    let reviewer = PodReviewer::new(settings, sources, writers);
+    let reviewer = Reporting::new(PodReviewer::new(settings, sources, writers), events);
     let server = ServerSettings {
         listen_port: webhook.listen_port,
         metrics_port: webhook.metrics_port,

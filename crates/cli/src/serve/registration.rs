@@ -7,10 +7,12 @@ use anyhow::Result;
 use flyte_secrets_config::{self as config, WebhookSettings};
 use flyte_secrets_core::{SecretManagerType, Settings};
 use flyte_secrets_webhook::certificates::CertificateResolver;
+use flyte_secrets_webhook::events::Events;
 use flyte_secrets_webhook::kubernetes::{client, watching_client};
+use flyte_secrets_webhook::metrics::Metrics;
 use flyte_secrets_webhook::registration::{
-    Endpoint, FailurePolicy, Found, Keeping, MatchCondition, Pace, Registration, RegistrationSettings,
-    RegistrationState, ReinvocationPolicy, keep_registered, look, order_warning, trusts,
+    Endpoint, FailurePolicy, Found, Keeping, MatchCondition, Pace, Registration, RegistrationObserver,
+    RegistrationSettings, RegistrationState, ReinvocationPolicy, keep_registered, look, order_warning, trusts,
 };
 use flyte_secrets_webhook::server::{REGISTRATION, Readiness};
 use tokio::sync::watch;
@@ -31,21 +33,32 @@ pub(super) async fn register(
     ca_bundle: watch::Receiver<Option<String>>,
     served: Arc<CertificateResolver>,
     readiness: &Readiness,
+    observer: Observer,
     end: Ending,
 ) -> Result<watch::Receiver<RegistrationState>> {
     let Some(endpoint) = endpoint.filter(|_| webhook.register) else {
         follow(webhook, served, readiness).await;
         return Ok(watch::channel(RegistrationState::Pending { last_error: None }).1);
     };
+    let metrics = observer.metrics.clone();
     let keeping = Keeping {
         client: client().await?,
         watching: Some(watching_client().await?),
         settings: settings(webhook, endpoint),
         ca_bundle,
         pace: Pace { refresh: webhook.registration.refresh, ..Pace::default() },
-        observer: Arc::new(()),
+        observer: Arc::new(observer),
     };
     let Registration { state, work } = keep_registered(keeping);
+    let mut states = state.clone();
+    tokio::spawn(async move {
+        loop {
+            metrics.registration(&states.borrow_and_update());
+            if states.changed().await.is_err() {
+                return;
+            }
+        }
+    });
     // A replica that is about to end must not put back what its successor has set.
     tokio::spawn(async move {
         tokio::select! {
@@ -56,6 +69,29 @@ pub(super) async fn register(
     readiness.unmet(REGISTRATION, "not registered with the API server yet");
     tokio::spawn(gate(state.clone(), served, readiness.clone()));
     Ok(state)
+}
+
+/// Tells what happens to the registration: by metrics, and by Events at our own pod.
+pub(super) struct Observer {
+    pub(super) metrics: Metrics,
+    pub(super) events: Events,
+}
+
+impl RegistrationObserver for Observer {
+    fn stood(&self) {
+        self.metrics.registration_succeeded(SystemTime::now());
+    }
+
+    fn drifted(&self, fields: &[String]) {
+        self.metrics.registration_repaired();
+        let message =
+            format!("somebody else changed the registration ({}); it is as configured again", fields.join(", "));
+        self.events.note("RegistrationRepaired", &message);
+    }
+
+    fn failed(&self) {
+        self.metrics.registration_failed();
+    }
 }
 
 /// What is registered for a webhook at `endpoint`.

@@ -9,10 +9,12 @@ use flyte_secrets_core::value::SecretValue;
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::{Instrument, field, info_span};
 
+use super::SPANS;
 use super::cache::Answer;
 use super::flight::Flight;
-use super::observer::{CallOutcome, LookUpObserver};
+use super::observer::{CallOutcome, LookUpObserver, Scope};
 use super::settings::LookUpSettings;
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher};
 
@@ -66,7 +68,10 @@ impl Store {
     ) -> Answer {
         let (began, fetched) = (Instant::now(), SystemTime::now());
         flight.call(began);
-        let said = timeout(settings.call_timeout, self.contained(id)).await.unwrap_or_else(|_| {
+        let (store, scope) = (self.fetcher.name(), Scope::of(id));
+        let span = info_span!(target: SPANS, "store_call", store, scope = scope.name(), outcome = field::Empty);
+        let asked = self.contained(id).instrument(span.clone());
+        let said = timeout(settings.call_timeout, asked).await.unwrap_or_else(|_| {
             let detail = format!("did not answer within {:?}, the time-out of a call", settings.call_timeout);
             Err(FetchError::new(FailureClass::Late, detail))
         });
@@ -74,7 +79,8 @@ impl Store {
             Ok(_) => CallOutcome::Found,
             Err(error) => CallOutcome::Failed(error.class()),
         };
-        observer.call(self.fetcher.name(), outcome, began.elapsed());
+        span.record("outcome", outcome.name());
+        observer.call(store, scope, outcome, began.elapsed());
         Answer { said, began, fetched, place: flight.place.clone() }
     }
 

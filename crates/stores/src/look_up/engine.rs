@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Instrument;
 
 use super::cache::{Answer, Cache, Held};
 use super::call::Store;
 use super::flight::{Ended, Flight, Flights, Phase};
-use super::observer::{CacheEvent, CallOutcome, LookUpObserver};
+use super::observer::{CacheEvent, CallOutcome, LookUpObserver, Scope};
 use super::question::Question;
 use super::settings::LookUpSettings;
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
@@ -96,7 +97,7 @@ impl Engine {
                 Way::Known(answer) => return Reply { answer, stale: false },
                 Way::Wait { flight, phase, until } => {
                     if let Some(flight) = flight {
-                        tokio::spawn(Arc::clone(self).fly(flight, question.clone()));
+                        tokio::spawn(Arc::clone(self).fly(flight, question.clone()).in_current_span());
                     }
                     (phase, until)
                 }
@@ -158,7 +159,7 @@ impl Engine {
             () = self.abandoned(&flight, &question) => {
                 if let Some(since) = flight.calling_since() {
                     let outcome = CallOutcome::Failed(FailureClass::Late);
-                    self.observer.call(store.fetcher.name(), outcome, since.elapsed());
+                    self.observer.call(store.fetcher.name(), Scope::of(&question.id), outcome, since.elapsed());
                 }
                 return;
             }

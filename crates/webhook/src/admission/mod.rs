@@ -31,7 +31,7 @@ pub use delivery::{Way, Writers};
 pub use existence::{Existence, ExistingSecrets};
 pub use fresh::Fresh;
 use limits::Room;
-pub use refusal::{Code, Refusal};
+pub use refusal::{Code, Refusal, RefusalReason};
 use resolve::Circumstances;
 pub use resolve::{Attempt, Outcome};
 pub use sources::{Failure, Sources, Variables};
@@ -175,7 +175,11 @@ pub async fn admit(
         admission.warnings.push(format!("with webhook.accessPolicy.mode: Enforce the webhook {breach}"));
     }
     admission.warnings.extend(admission.handled.iter().filter_map(doubtful));
-    if let Some(refusal) = Refusal::unserved(&admission.pod, &admission.handled) {
+    if let Some(mut refusal) = Refusal::unserved(&admission.pod, &admission.handled) {
+        let enforced = admission.breach.is_some() && settings.access.mode == AccessMode::Enforce;
+        if enforced && refusal.code == Code::BadRequest {
+            refusal.reason = RefusalReason::AccessPolicy;
+        }
         if refusal.code == Code::Unavailable {
             // A retry may mend it, so nobody is better off with a task that runs without its secret.
             admission.decision = Decision::Refused(refusal);

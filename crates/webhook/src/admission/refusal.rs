@@ -49,11 +49,71 @@ impl Code {
     }
 }
 
+/// Why, in a word: for metrics, Events and whoever sorts log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RefusalReason {
+    /// An annotation holds no request.
+    Undecodable,
+    /// The object is no pod that can be read, or none that could ever run.
+    Malformed,
+    /// The access policy keeps a secret from the pod.
+    AccessPolicy,
+    /// No manager serves a request: the secret is not there, may not be read, or nobody is configured for it.
+    Unserved,
+    /// A store fails, so that nobody knows.
+    Unavailable,
+    /// Requests of the pod exclude each other.
+    Collision,
+    /// The pod has no place for what must be added.
+    Merge,
+    /// A Secret that the pod would refer to could not be written.
+    Delivery,
+    /// The answer would have come too late.
+    Late,
+    /// A mistake in our program.
+    Internal,
+}
+
+impl RefusalReason {
+    /// All reasons.
+    pub const ALL: [Self; 10] = [
+        Self::Undecodable,
+        Self::Malformed,
+        Self::AccessPolicy,
+        Self::Unserved,
+        Self::Unavailable,
+        Self::Collision,
+        Self::Merge,
+        Self::Delivery,
+        Self::Late,
+        Self::Internal,
+    ];
+
+    /// The name in metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::Malformed => "malformed",
+            Self::AccessPolicy => "access_policy",
+            Self::Unserved => "unserved",
+            Self::Unavailable => "unavailable",
+            Self::Collision => "collision",
+            Self::Merge => "merge",
+            Self::Delivery => "delivery",
+            Self::Late => "late",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// Why a pod is not served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The code.
     pub code: Code,
+    /// Why, in a word.
+    pub reason: RefusalReason,
     /// The whole message; names only.
     pub message: String,
 }
@@ -70,7 +130,7 @@ impl Refusal {
         let what = format!("failed to unmarshal secrets from pod annotations: {error}\nPod {pod}.");
         let advice = " Flyte writes these annotations; whoever makes the pod by hand gets a correct one with: \
                       flyte-secrets annotations encode";
-        Self::new(Code::BadRequest, what, advice)
+        Self::new(Code::BadRequest, RefusalReason::Undecodable, what, advice)
     }
 
     /// Requests that no manager serves; `None` if all are served.
@@ -79,16 +139,16 @@ impl Refusal {
         let first = unserved.first()?;
         let fails = |one: &&Handled| one.attempts.iter().any(|attempt| matches!(attempt.outcome, Outcome::Fails(_)));
         // One request that cannot be mended by a retry decides, or Flyte would try for ever.
-        let (code, advice) = if unserved.iter().all(fails) {
-            (Code::Unavailable, "\nThis may pass: try again.")
+        let (code, reason, advice) = if unserved.iter().all(fails) {
+            (Code::Unavailable, RefusalReason::Unavailable, "\nThis may pass: try again.")
         } else {
             let advice = "\nCreate the secret where one of these managers looks, or change the request in the task's \
                           Secret(…) so that one of them can serve it.";
-            (Code::BadRequest, advice)
+            (Code::BadRequest, RefusalReason::Unserved, advice)
         };
         let what =
             format!("none of the secret managers injected secret [{}] into pod {pod}:", shown(&first.request.secret));
-        Some(Self::new(code, list(what, "requests", unserved.iter().map(|one| answers(one))), advice))
+        Some(Self::new(code, reason, list(what, "requests", unserved.iter().map(|one| answers(one))), advice))
     }
 
     /// Requests that exclude each other (`webhook.onCollision: Refuse`).
@@ -96,13 +156,14 @@ impl Refusal {
         let what = format!("the secrets of pod {pod} exclude each other:");
         let lines = collisions.iter().map(|collision| format!("\n  {}", plain(&collision.to_string(), MAX_REQUEST)));
         let advice = "\nGive one of them another env_var, key or group.";
-        Self::new(Code::BadRequest, list(what, "collisions", lines), advice)
+        Self::new(Code::BadRequest, RefusalReason::Collision, list(what, "collisions", lines), advice)
     }
 
     /// A pod that has no place for what must be added.
     pub(super) fn merge(pod: &str, error: &MergeError) -> Self {
         let error = plain(&error.to_string(), MAX_MESSAGE);
-        Self::new(Code::BadRequest, format!("cannot add the secrets to pod {pod}: {error}"), "")
+        let what = format!("cannot add the secrets to pod {pod}: {error}");
+        Self::new(Code::BadRequest, RefusalReason::Merge, what, "")
     }
 
     /// A pod that asks for secrets and that no secret can be added to; `None` for every pod that could ever run.
@@ -123,13 +184,14 @@ impl Refusal {
         };
         let what = format!("cannot write what pod {pod} would refer to:");
         let line = |problem: &Problem| format!("\n  {}: {}", problem.what, plain(&problem.why, MAX_REQUEST));
-        Self::new(code, list(what, "Secrets", problems.iter().map(line)), advice)
+        Self::new(code, RefusalReason::Delivery, list(what, "Secrets", problems.iter().map(line)), advice)
     }
 
     /// A fault of ours.
     pub(super) fn internal(pod: &str, what: &str) -> Self {
         Self::new(
             Code::Unavailable,
+            RefusalReason::Internal,
             format!("flyte-secrets failed on pod {pod}: {what}."),
             " This may pass: try again.",
         )
@@ -137,14 +199,15 @@ impl Refusal {
 
     /// A pod that cannot be read.
     pub(crate) fn malformed(what: &str) -> Self {
-        Self::new(Code::BadRequest, format!("the object of this review is no pod that can be read: {what}"), "")
+        let what = format!("the object of this review is no pod that can be read: {what}");
+        Self::new(Code::BadRequest, RefusalReason::Malformed, what, "")
     }
 
     /// Whatever has to be left out of a long message, it is not the advice.
-    fn new(code: Code, mut what: String, advice: &str) -> Self {
+    fn new(code: Code, reason: RefusalReason, mut what: String, advice: &str) -> Self {
         cut(&mut what, MAX_MESSAGE - advice.len());
         what.push_str(advice);
-        Self { code, message: what }
+        Self { code, reason, message: what }
     }
 }
 

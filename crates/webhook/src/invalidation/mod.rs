@@ -7,7 +7,7 @@
 
 mod authentication;
 mod limiter;
-mod rate;
+pub(crate) mod rate;
 mod router;
 
 use std::net::{IpAddr, SocketAddr};

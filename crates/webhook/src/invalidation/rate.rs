@@ -5,29 +5,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a bucket holds is given back in this time.
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A limit: so many at once, and one more each `interval`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     interval: Duration,
     /// How far `spent` may lie ahead.
     credit: Duration,
 }
 
 impl Rate {
-    pub(super) fn per_minute(count: u32) -> Self {
+    pub(crate) fn per_minute(count: u32) -> Self {
         let interval = MINUTE / count.max(1);
         Self { interval, credit: MINUTE.saturating_sub(interval) }
     }
 
     /// When one more is allowed, if everything is given back at `spent`.
-    pub(super) fn allowed_at(self, spent: Instant, now: Instant) -> Instant {
+    pub(crate) fn allowed_at(self, spent: Instant, now: Instant) -> Instant {
         spent.checked_sub(self.credit).map_or(now, |at| at.max(now))
     }
 
     /// Until when everything is given back, with one more.
-    pub(super) fn spend(self, spent: Instant, now: Instant) -> Instant {
+    pub(crate) fn spend(self, spent: Instant, now: Instant) -> Instant {
         spent.max(now) + self.interval
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use flyte_secrets_core::mirror::is_mirror_name;
+use flyte_secrets_stores::SPANS;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
 /// How long one request may take in all.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -88,7 +91,8 @@ impl Object {
     ) -> Result<T, ApiError> {
         let start = Instant::now();
         let end = until.map_or(start + DEADLINE, |until| until.min(start + DEADLINE));
-        match tokio::time::timeout_at(end, request).await {
+        let span = self.span(verb);
+        let answer = match tokio::time::timeout_at(end, request.instrument(span.clone())).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.error(verb, &error)),
             Err(_) => Err(ApiError {
@@ -97,7 +101,21 @@ impl Object {
                 kind: ApiErrorKind::Unreachable,
                 message: format!("no answer after {:.1} s", start.elapsed().as_secs_f64()),
             }),
+        };
+        match &answer {
+            Ok(_) => span.record("outcome", "success"),
+            Err(error) => span.record("outcome", format!("{:?}", error.kind)),
+        };
+        answer
+    }
+
+    /// A span for a request that an admission waits for; others are no part of a trace.
+    fn span(&self, verb: Verb) -> Span {
+        if Span::current().is_none() {
+            return Span::none();
         }
+        let (verb, resource, namespace) = (verb.name(), self.resource, self.namespace.as_deref());
+        info_span!(target: SPANS, "kubernetes_request", verb, resource, namespace, outcome = Empty)
     }
 
     /// What a failed request means.

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use flyte_secrets_stores::{CacheEvent, CallOutcome, LookUpObserver};
+use flyte_secrets_stores::{CacheEvent, CallOutcome, LookUpObserver, Scope};
 
 use super::Metrics;
 use crate::mirrors::{CollectionState, MirrorObserver, Write};
 
 impl LookUpObserver for Metrics {
-    fn call(&self, store: &str, outcome: CallOutcome, took: Duration) {
-        let outcome = match outcome {
-            CallOutcome::Found => Ok(()),
-            CallOutcome::Failed(class) => Err(class),
-        };
-        self.store_call(store, outcome, took);
+    fn call(&self, store: &str, scope: Scope, outcome: CallOutcome, took: Duration) {
+        self.store_call(store, scope, outcome, took);
     }
 
     fn retried(&self, store: &str) {

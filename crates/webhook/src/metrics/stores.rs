@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use flyte_secrets_stores::FailureClass;
+use flyte_secrets_stores::{CallOutcome, Scope};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -18,7 +18,7 @@ const OTHER: &str = "other";
 
 /// The series of look-ups.
 pub(super) struct StoreSeries {
-    calls: Family<Labels<2>, Counter>,
+    calls: Family<Labels<3>, Counter>,
     durations: Durations,
     retries: Family<Labels<1>, Counter>,
     stale: Family<Labels<1>, Counter>,
@@ -43,7 +43,11 @@ impl Default for StoreSeries {
 
 impl StoreSeries {
     pub(super) fn register(&self, metrics: &Metrics) {
-        metrics.register("store_calls", "Calls to stores of secrets, by what came of them", self.calls.clone());
+        metrics.register(
+            "store_calls",
+            "Calls to stores of secrets, by the scope that was asked for and what came of them",
+            self.calls.clone(),
+        );
         metrics.register_seconds("store_call_duration", "How long a call to a store took", self.durations.clone());
         metrics.register(
             "store_retries",
@@ -62,11 +66,11 @@ impl StoreSeries {
 }
 
 impl Metrics {
-    /// Counts a call to a store: `Ok` for a value, else why there was none. A store that is none of Flyte's or ours
-    /// counts as `other`.
-    pub fn store_call(&self, store: &str, outcome: Result<(), FailureClass>, took: Duration) {
-        let (store, outcome) = (("store", store_label(store)), ("outcome", outcome_label(outcome)));
-        self.inner.stores.calls.get_or_create(&[store, outcome]).inc();
+    /// Counts a call to a store for a secret of this scope. A store that is none of Flyte's or ours counts as `other`.
+    pub fn store_call(&self, store: &str, scope: Scope, outcome: CallOutcome, took: Duration) {
+        let store = ("store", store_label(store));
+        let labels = [store, ("scope", scope.name()), ("outcome", outcome.name())];
+        self.inner.stores.calls.get_or_create(&labels).inc();
         self.inner.stores.durations.get_or_create(&[store]).observe(took.as_secs_f64());
     }
 
@@ -94,17 +98,4 @@ impl Metrics {
 
 fn store_label(name: &str) -> &'static str {
     STORES.into_iter().find(|known| known.eq_ignore_ascii_case(name)).unwrap_or(OTHER)
-}
-
-const fn outcome_label(outcome: Result<(), FailureClass>) -> &'static str {
-    match outcome {
-        Ok(()) => "found",
-        Err(FailureClass::NotFound) => "not_found",
-        Err(FailureClass::Empty) => "empty",
-        Err(FailureClass::Denied) => "denied",
-        Err(FailureClass::Throttled) => "throttled",
-        Err(FailureClass::Unavailable) => "unavailable",
-        Err(FailureClass::Malformed) => "malformed",
-        Err(FailureClass::Late) => "late",
-    }
 }

@@ -76,6 +76,8 @@ pub trait RegistrationObserver: Send + Sync {
     fn wrote(&self, _fields: &[String]) {}
     /// Somebody else had changed these fields, and they have been put back.
     fn drifted(&self, _fields: &[String]) {}
+    /// It was read or written, and is as it should be.
+    fn stood(&self) {}
     /// An attempt failed.
     fn failed(&self) {}
 }
@@ -186,6 +188,7 @@ impl Keeper {
         match self.registrar.round(wanted.as_deref(), &held).await {
             Ok(round) => {
                 self.failures = 0;
+                self.observer.stood();
                 self.tell(&round, settled);
                 if round.fields.iter().any(|field| field == CA_BUNDLE) {
                     tokio::time::sleep(self.pace.settling).await;

@@ -7,6 +7,7 @@
 mod activity;
 mod connection;
 mod deadline;
+mod details;
 mod listener;
 mod log;
 mod panics;
@@ -27,6 +28,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use details::{Details, Owner};
 pub use listener::BindError;
 pub use panics::log_panics_without_payload;
 pub use readiness::{CERTIFICATE, DRAINING, REGISTRATION, Readiness};
@@ -72,11 +74,14 @@ pub struct Reviewed {
     pub breach: Option<AccessBreach>,
     /// Why, for the log; names only, never a value.
     pub reason: Option<String>,
+    /// What else is known.
+    pub details: Details,
 }
 
 impl fmt::Debug for Reviewed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, warnings, breach, reason } = self;
+        let Self { body, status, outcome, managers, namespace, pod, uid, dry_run, warnings, breach, reason, details } =
+            self;
         f.debug_struct("Reviewed")
             .field("body", &format_args!("{} bytes", body.len()))
             .field("status", status)
@@ -89,6 +94,7 @@ impl fmt::Debug for Reviewed {
             .field("warnings", warnings)
             .field("breach", breach)
             .field("reason", reason)
+            .field("details", details)
             .finish()
     }
 }
@@ -134,6 +140,15 @@ impl Outcome {
         Self::Malformed,
         Self::Error,
     ];
+
+    /// Whether the pod was not admitted.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::Refused400 | Self::Refused503 | Self::Error => true,
+            Self::Unchanged | Self::Patched | Self::AdmittedUnserved | Self::Malformed => false,
+        }
+    }
 
     /// The name in metrics and logs.
     #[must_use]
@@ -186,6 +201,7 @@ pub async fn serve(
 ) -> Result<Running, BindError> {
     let reviews = bind(settings.address, settings.listen_port, "webhook.listenPort").await?;
     let status = bind(settings.address, settings.metrics_port, "webhook.metricsPort").await?;
+    metrics.admission_timeout(settings.webhook_timeout);
     let (addr, metrics_addr) = (reviews.address, status.address);
     let routes = admission_router(&settings, reviewer, metrics.clone());
     let leaving = Leaving::default();

@@ -6,7 +6,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Outcome, Reviewed};
+use super::{Details, Outcome, Reviewed};
+use crate::admission::RefusalReason;
 
 /// The parts of an AdmissionReview that an answer needs; everything else is skipped.
 #[derive(Deserialize)]
@@ -34,7 +35,7 @@ struct Request<'a> {
 const CODE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 /// Refuses the review in `body`. Where no uid can be found there is nothing to refuse, and the HTTP answer has the code.
-pub(super) fn refuse(body: &[u8], outcome: Outcome, why: &'static str) -> Reviewed {
+pub(super) fn refuse(body: &[u8], outcome: Outcome, reason: RefusalReason, why: &'static str) -> Reviewed {
     let asked = serde_json::from_slice::<Asked<'_>>(body).ok();
     let (status, answer) = match &asked {
         Some(asked) => (StatusCode::OK, review(asked, why)),
@@ -53,6 +54,7 @@ pub(super) fn refuse(body: &[u8], outcome: Outcome, why: &'static str) -> Review
         warnings: 0,
         breach: None,
         reason: Some(why.to_owned()),
+        details: Details { refusal: Some(reason), ..Details::default() },
     }
 }
 

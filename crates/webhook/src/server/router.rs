@@ -9,17 +9,21 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use flyte_secrets_stores::SPANS;
 use futures::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 use super::deadline::Deadline;
 use super::refusal::refuse;
 use super::rejection::Rejection;
 use super::settings::{Limits, ServerSettings};
 use super::{AccessBreach, Outcome, Reviewed, Reviewer, log};
+use crate::admission::RefusalReason;
 use crate::metrics::Metrics;
 
 /// Where the API server sends reviews; the same as Flyte's, so that an existing registration fits.
@@ -75,10 +79,18 @@ impl Admissions {
         }
         let _pieces = self.reserve(request.headers(), &deadline).await?;
         let body = self.read(request.into_body(), &deadline).await?;
-        let reviewed = self.review(&body, &deadline).await;
+        let span = info_span!(
+            target: SPANS, "admission", uid = Empty, namespace = Empty, pod = Empty, owner = Empty, managers = Empty,
+            outcome = Empty, refusal = Empty, dry_run = Empty, otel.kind = "server", otel.status_code = Empty
+        );
+        let reviewed = self.review(&body, &deadline).instrument(span.clone()).await;
         let duration = received.elapsed();
+        log::record(&span, &reviewed);
         self.metrics.admission(reviewed.outcome, &reviewed.managers, duration);
         self.metrics.warned(reviewed.warnings);
+        if let (true, Some(reason)) = (reviewed.outcome.is_refusal(), reviewed.details.refusal) {
+            self.metrics.refused(reason);
+        }
         if let Some(AccessBreach { breach, enforced, .. }) = &reviewed.breach {
             self.metrics.access_breach(breach.rule.name(), *enforced);
         }
@@ -125,11 +137,11 @@ impl Admissions {
             Ok(Err(_)) => {
                 self.metrics.panicked();
                 let why = "the secrets webhook failed on this pod: a mistake in its program, to be found in its log";
-                refuse(body, Outcome::Error, why)
+                refuse(body, Outcome::Error, RefusalReason::Internal, why)
             }
             Err(_) => {
                 let why = "the secrets webhook did not find the pod's secrets in the time that the API server gives it";
-                refuse(body, Outcome::Refused503, why)
+                refuse(body, Outcome::Refused503, RefusalReason::Late, why)
             }
         }
     }

@@ -145,3 +145,13 @@ async fn waiting_for_a_turn_counts_towards_the_deadline() {
     assert!(error.to_string().contains("could not be asked before the deadline"), "{error}");
     assert_eq!(class(&first.await.unwrap()), FailureClass::Late);
 }
+
+#[tokio::test]
+async fn the_observer_is_told_which_scope_each_call_was_for() {
+    let counts = Arc::new(Counts::default());
+    let store = Store::new("store", |_, _| (ms(0), NOT_FOUND));
+    let settings = LookUpSettings { scopes: Scopes::Sequential, ..LookUpSettings::uncached() };
+    let look_ups = observed(&[store], settings, Arc::clone(&counts) as Arc<dyn LookUpObserver>);
+    assert_eq!(find(&look_ups, &id()).await.unwrap_err().class(), FailureClass::NotFound);
+    assert_eq!(*counts.scopes.lock().unwrap(), Scope::ALL);
+}

@@ -142,14 +142,16 @@ impl SecretFetcher for Store {
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) calls: Mutex<Vec<(String, CallOutcome)>>,
+    pub(super) scopes: Mutex<Vec<Scope>>,
     pub(super) retries: AtomicUsize,
     pub(super) events: Mutex<Vec<CacheEvent>>,
     pub(super) size: Mutex<(usize, u64)>,
 }
 
 impl LookUpObserver for Counts {
-    fn call(&self, store: &str, outcome: CallOutcome, _took: Duration) {
+    fn call(&self, store: &str, scope: Scope, outcome: CallOutcome, _took: Duration) {
         self.calls.lock().unwrap().push((store.to_owned(), outcome));
+        self.scopes.lock().unwrap().push(scope);
     }
 
     fn retried(&self, _store: &str) {

@@ -74,6 +74,7 @@ fn reviewed(outcome: Outcome, body: &[u8]) -> Reviewed {
         warnings: 0,
         breach: None,
         reason: None,
+        details: crate::server::Details::default(),
     }
 }
 

@@ -1,0 +1,4 @@
+//! Events, as a fake API server sees them.
+
+mod ledger;
+mod recorded;
