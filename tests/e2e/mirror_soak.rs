@@ -231,6 +231,7 @@ fn replay(events: &mut [Event], ours: &[String], doomed: &str) -> (Told, HashMap
     events.sort_by_key(|event| event.revision);
     let mut told = Told::default();
     let (mut mirrors, mut users) = (HashMap::<Place, u64>::new(), HashMap::<Place, usize>::new());
+    let mut lives = HashMap::<Place, Vec<String>>::new();
     for Event { revision, kind, object } in events {
         let metadata = &object["metadata"];
         let place = (text(&metadata["namespace"]), text(&metadata["name"]));
@@ -248,13 +249,16 @@ fn replay(events: &mut [Event], ours: &[String], doomed: &str) -> (Told, HashMap
                 let there = mirrors.contains_key(&reference) || place.0 == doomed;
                 assert!(
                     change < 0 || there,
-                    "revision {revision}: the pod {place:?} refers to a missing {reference:?}"
+                    "revision {revision}: the pod {place:?} of {} refers to a missing {reference:?}, whose life was {:#?}",
+                    metadata["creationTimestamp"],
+                    lives.get(&reference),
                 );
                 let count = users.entry(reference).or_default();
                 *count = count.strict_add_signed(change);
             }
             continue;
         }
+        lives.entry(place.clone()).or_default().push(format!("{revision}: {kind} {}", metadata["annotations"]));
         if place.0 != doomed {
             told.writes += 1;
             *told.kinds.entry(kind).or_default() += 1;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::identity::service_account;
 use crate::harness::pod::variables;
+use crate::harness::webhook::selector;
 use crate::harness::{Namespace, Setup, Webhook, bed, eventually, request, task_pod};
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -99,6 +100,8 @@ async fn by_flyte(namespace: &Namespace) -> Value {
                 "rules": [rule], "failurePolicy": "Ignore", "sideEffects": "NoneOnDryRun",
                 "admissionReviewVersions": ["v1", "v1beta1"], "timeoutSeconds": 29,
                 "objectSelector": {"matchLabels": {"inject-flyte-secrets": "true"}},
+                // Without a selector it would be called for the pods of all other tests as well.
+                "namespaceSelector": selector("nobody"),
                 "matchConditions": [{"name": "by-hand", "expression": "true"}],
             },
             {

@@ -45,7 +45,8 @@ async fn every_field_of_ours_comes_back_at_once_when_somebody_changes_it() {
         ("/sideEffects", json!("None")),
         ("/admissionReviewVersions", json!(["v1"])),
         ("/objectSelector", json!({"matchLabels": {"nobody": "has-this"}})),
-        ("/namespaceSelector", json!({})),
+        // An empty one would have it called for the pods of all other tests.
+        ("/namespaceSelector", selector("nobody")),
         ("/rules/0/scope", json!("Cluster")),
         ("/matchConditions/0/expression", json!("false")),
         ("/clientConfig/caBundle", json!("Z2FyYmFnZQ==")),
