@@ -81,6 +81,13 @@ async fn everything_that_an_installation_leaves_behind_can_be_removed() {
     assert_eq!(secrets(&namespace).await.len(), 2, "the certificate and a mirror");
     webhook.terminate();
     webhook.ended().await;
+    // As it was left by a time with webhook.certificates.mode: auto.
+    let authorities = json!({
+        "metadata": {
+            "name": format!("{}-ca", namespace.name), "labels": {"app.kubernetes.io/managed-by": "flyte-secrets"},
+        },
+    });
+    namespace.api.create(&namespace.path("secrets"), &authorities).await.unwrap();
 
     let text = unregister(&webhook, &["--everything", "--mirrors"]).await;
 
@@ -88,6 +95,7 @@ async fn everything_that_an_installation_leaves_behind_can_be_removed() {
     let expected = [
         format!("MutatingWebhookConfiguration {name}: deleted"),
         format!("Secret {name}/{name}: deleted"),
+        format!("Secret {name}/{name}-ca: deleted"),
         format!("Lease {name}/{name}-leader: deleted"),
         format!("mirrors of {name}/{name}: 1 deleted"),
     ];
