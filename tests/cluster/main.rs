@@ -10,6 +10,7 @@ mod support;
 
 mod chart;
 mod deployment;
+mod disturbances;
 mod flyte1;
 mod image;
 mod sbom;
