@@ -14,3 +14,4 @@ mod disturbances;
 mod flyte1;
 mod image;
 mod sbom;
+mod troubles;
