@@ -105,8 +105,8 @@ pub(crate) fn metric(page: &str, name: &str) -> f64 {
 pub(crate) fn labelled(page: &str, name: &str, label: &str) -> Option<f64> {
     let mut samples = page.lines().filter(|line| !line.starts_with('#'));
     let sample = samples.find(|line| {
-        let (full, labels) = line.split_once('{').unwrap_or((line, ""));
-        full.ends_with(name) && labels.contains(label)
+        let full = line.split(['{', ' ']).next().unwrap_or_default();
+        full.ends_with(name) && line.contains(label)
     });
     sample?.rsplit(' ').next()?.parse().ok()
 }
