@@ -10,6 +10,8 @@ mod support;
 
 mod chart;
 mod deployment;
+mod disturbances;
 mod flyte1;
 mod image;
 mod sbom;
+mod troubles;

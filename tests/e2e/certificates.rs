@@ -151,7 +151,9 @@ async fn a_folder_that_is_read_only_and_a_full_disk_are_named_and_nothing_is_ser
         std::fs::create_dir_all(webhook.cert_dir()).unwrap();
         on_a_full_disk(&webhook.cert_dir(), &webhook.command(&[command]))
     };
-    let (_namespace, webhook) = new("disk").await;
+    let (namespace, mut webhook) = new("disk").await;
+    webhook.set_env("POD_NAME", "webhook-0");
+    let mut refused = Vec::new();
     for command in ["init-certs", "webhook"] {
         for (begun, told) in [
             (read_only(&webhook, command), "/proc/flyte-secrets cannot be written"),
@@ -161,6 +163,15 @@ async fn a_folder_that_is_read_only_and_a_full_disk_are_named_and_nothing_is_ser
             let errors = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success(), "{command}: {told}");
             assert!(errors.contains(told) && errors.contains("webhook.certDir"), "{command}: {told}: {errors}");
+            refused.push((command, told));
         }
+    }
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", namespace.name);
+    let events = namespace.api.get(&path).await.unwrap()["items"].as_array().unwrap().clone();
+    let ours: Vec<_> = events.iter().filter(|event| event["reason"] == "WebhookFailed").collect();
+    for (_, told) in refused.iter().filter(|(command, _)| *command == "webhook") {
+        let about = |event: &&&Value| event["note"].as_str().unwrap().contains(told);
+        let event = ours.iter().find(about).unwrap_or_else(|| panic!("no Event says {told}: {events:?}"));
+        assert_eq!(event["regarding"]["name"], "webhook-0");
     }
 }

@@ -232,6 +232,47 @@ async fn without_the_right_to_leases_cas_change_all_the_same_and_it_is_said_once
     assert_eq!(webhook.logged().matches("this replica does not lead").count(), 1);
 }
 
+/// The rights of the chart, where whoever installs it makes the Secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_make_a_deleted_secret_anew_it_serves_on_and_an_event_says_what_is_missing() {
+    let namespace = Arc::new(bed().namespace("no-create").await);
+    let ca = format!("{}-ca", namespace.name);
+    namespace.api.create(&namespace.path("secrets"), &json!({"metadata": {"name": ca}})).await.unwrap();
+    let kubeconfig = service_account(
+        &namespace,
+        json!([
+            {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+             "verbs": ["get", "create", "patch", "watch"]},
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "update"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+        ]),
+    )
+    .await;
+    let setup = Setup { kubeconfig: Some(kubeconfig), ..Setup::with(auto(short())) };
+    let mut webhook = Webhook::configure(&namespace.name, &namespace.name, setup);
+    webhook.set_env("POD_NAME", "webhook-0");
+    webhook.spawn();
+    webhook.ready().await;
+    webhook.called(&namespace).await;
+    let load = Load::start(&namespace);
+    namespace.api.delete(&format!("{}/{ca}", namespace.path("secrets"))).await.unwrap();
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", namespace.name);
+    eventually("an Event", 30, || async {
+        let list = namespace.api.get(&path).await.map_err(|failure| failure.message)?;
+        let told = list["items"].as_array().unwrap().iter().any(|event| {
+            let note = event["note"].as_str().unwrap_or_default();
+            event["reason"] == "CertificateTrouble" && note.contains("create") && note.contains("secrets")
+        });
+        if told { Ok(()) } else { Err(list.to_string()) }
+    })
+    .await;
+    // Longer than a leaf lives.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    load.finish().await;
+}
+
 #[tokio::test]
 async fn what_cannot_work_is_refused_at_the_start_with_the_way_out() {
     let namespace = bed().namespace("refused").await;

@@ -130,7 +130,7 @@ async fn a_rolling_restart_of_both_replicas_fails_no_admission() {
     }
     let report = load.stop().await;
     tell("rolling restart", &report);
-    figure("failed_admissions_rolling_restart", report.failed.len());
+    figure("failed_admissions_rolling_restart_host_processes", report.failed.len());
     assert!(report.failed.is_empty(), "{}", some(&report.failed.iter().collect::<Vec<_>>()));
 }
 
@@ -158,8 +158,8 @@ async fn when_a_replica_is_killed_no_admission_fails_but_those_that_went_to_it()
     let (theirs, ours): (Vec<&Failed>, Vec<&Failed>) =
         report.failed.iter().partition(|one| went_to_the_dead(one, &deaths));
     // Kubernetes asks once, and learns late that nobody is there: what it sends meanwhile is lost, whoever is asked.
-    say(&format!("figure: admissions_lost_with_a_killed_replica = {} admissions", theirs.len()));
-    figure("failed_admissions_leader_kill", ours.len());
+    say(&format!("figure: admissions_lost_with_a_killed_replica_host_processes = {} admissions", theirs.len()));
+    figure("failed_admissions_leader_kill_host_processes", ours.len());
     assert!(ours.is_empty(), "{}", some(&ours));
 }
 

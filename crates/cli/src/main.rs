@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 }
 
 /// An error with its causes, each once: some name their cause themselves.
-fn with_causes(error: &anyhow::Error) -> String {
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {

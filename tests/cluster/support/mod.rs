@@ -2,6 +2,7 @@
 
 pub(crate) mod helm;
 pub(crate) mod image;
+pub(crate) mod installed;
 pub(crate) mod kubectl;
 pub(crate) mod load;
 pub(crate) mod processes;

@@ -72,16 +72,26 @@ pub(crate) async fn log(namespace: &Namespace, pod: &Value) -> String {
 
 /// A page of the plain port of a pod, `/metrics` for example; this machine reaches pods by their addresses.
 pub(crate) async fn page(pod: &Value, path: &str) -> String {
+    try_page(pod, path).await.unwrap()
+}
+
+/// As [`page`]; why there is none.
+pub(crate) async fn try_page(pod: &Value, path: &str) -> Result<String, String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let address = pod["status"]["podIP"].as_str().unwrap();
-    let mut stream = tokio::net::TcpStream::connect((address, 10254)).await.unwrap();
-    let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.contains(" 200 "), "{path}: {answer}");
-    body.to_owned()
+    let address = pod["status"]["podIP"].as_str().ok_or("no address yet")?;
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect((address, 10254)).await?;
+        let head = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    };
+    let answer = ask.await.map_err(|error: std::io::Error| format!("{address}: {error}"))?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+        _ => Err(format!("{path}: {answer}")),
+    }
 }
 
 /// The sum of all samples of a metric in such a page, whatever its prefix and labels.
@@ -89,4 +99,14 @@ pub(crate) fn metric(page: &str, name: &str) -> f64 {
     let samples = page.lines().filter(|line| !line.starts_with('#'));
     let of_name = samples.filter(|line| line.split(['{', ' ']).next().is_some_and(|full| full.ends_with(name)));
     of_name.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// The sample of a metric, whatever its prefix, that has this label, `certificate="ca"` for example.
+pub(crate) fn labelled(page: &str, name: &str, label: &str) -> Option<f64> {
+    let mut samples = page.lines().filter(|line| !line.starts_with('#'));
+    let sample = samples.find(|line| {
+        let full = line.split(['{', ' ']).next().unwrap_or_default();
+        full.ends_with(name) && line.contains(label)
+    });
+    sample?.rsplit(' ').next()?.parse().ok()
 }

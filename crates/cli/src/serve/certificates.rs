@@ -193,6 +193,10 @@ fn tell(last: Option<&CertificateStatus>, now: &CertificateStatus, metrics: &Met
     if signing(last) != signing(now) {
         metrics.certificate_rotated(CertificateRole::Ca);
     }
+    if now.restored > last.restored {
+        metrics.certificate_secret_restored();
+        events.note("CertificateSecretRestored", "the Secret of the CAs was gone; it is written back as it was");
+    }
     if let Some(error) = now.last_error.as_ref().filter(|_| last.last_error != now.last_error) {
         events.note("CertificateTrouble", error);
     }

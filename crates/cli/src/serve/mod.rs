@@ -55,28 +55,31 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Res
     }
     let end = Ending::at_signal()?;
     let ended = tokio::select! {
-        ended = run_with(loaded.config, end.clone()) => ended,
+        ended = run_with(&loaded.config, end.clone()) => ended,
         () = end.at_once() => {
             tracing::warn!("ending at once: nothing is served yet, or a second signal asks for it");
             Ok(())
         }
     };
+    if let Err(error) = &ended {
+        reporting::failed(&loaded.config.webhook, error).await;
+    }
     #[cfg(feature = "otel")]
     traces.end().await;
     Ok(ended?)
 }
 
-async fn run_with(config: Config, end: Ending) -> Result<()> {
-    let Config { injection, webhook, .. } = &config;
+async fn run_with(config: &Config, end: Ending) -> Result<()> {
+    let Config { injection, webhook, .. } = config;
     for note in access::warnings(&injection.access, injection.profile) {
         tracing::warn!("webhook.accessPolicy: {note}");
     }
     let metrics = Metrics::new(&webhook.metrics_prefix);
     let settings = Arc::new(ArcSwap::from_pointee(injection.clone()));
-    let sources = sources(&config, &metrics).await?;
-    let writers = writers(&config, &settings, &sources, &metrics).await?;
+    let sources = sources(config, &metrics).await?;
+    let writers = writers(config, &settings, &sources, &metrics).await?;
     let endpoint = endpoint(webhook)?;
-    let certificates = Certificates::open(&config, endpoint.as_ref()).await?;
+    let certificates = Certificates::open(config, endpoint.as_ref()).await?;
 
     let readiness = Readiness::new();
     let events = reporting::events(webhook, &metrics).await;
@@ -86,10 +89,10 @@ async fn run_with(config: Config, end: Ending) -> Result<()> {
     let (wanted, served) = (certificates.ca_bundle(), certificates.resolver());
     let observer = Observer { metrics: metrics.clone(), events: events.clone() };
     let registered = register(webhook, endpoint, wanted, served, &readiness, observer, end.clone()).await?;
-    let leading = lead(&config, writers.as_ref(), certificates.are_led(), &metrics, end.clone()).await?;
+    let leading = lead(config, writers.as_ref(), certificates.are_led(), &metrics, end.clone()).await?;
     certificates.keep(registered, leading.state);
     let invalidations = invalidations(webhook, &sources.look_ups, &metrics, end.clone()).await?;
-    watch_store(&config, &sources.look_ups).await?;
+    watch_store(config, &sources.look_ups).await?;
 
     let reviewer = Reporting::new(PodReviewer::new(settings, sources, writers), events);
     let server = ServerSettings {

@@ -83,6 +83,7 @@ impl Reloader {
             not_after: inspected.not_after,
             authorities: trusted.authorities(),
             last_error: None,
+            restored: 0,
         };
         Ok(Self {
             folder: folder.to_owned(),
@@ -130,7 +131,7 @@ impl Reloader {
         let last_error = if let Looked::Refused(error) = &looked { Some(error.to_string()) } else { None };
         let (not_after, authorities) = (self.resolver.not_after(), self.trusted.authorities());
         self.status.send_if_modified(|status| {
-            let new = CertificateStatus { mode: status.mode, not_after, authorities, last_error };
+            let new = CertificateStatus { mode: status.mode, not_after, authorities, last_error, restored: 0 };
             let changed = *status != new;
             *status = new;
             changed

@@ -92,4 +92,6 @@ pub struct CertificateStatus {
     pub authorities: Vec<AuthorityStatus>,
     /// Why the last look at the files or the Secret, or the last change there, failed; `None` if it did not. What is served stays.
     pub last_error: Option<String>,
+    /// How often this replica found the Secret of the CAs gone and wrote it back; 0 where there is none.
+    pub restored: u64,
 }

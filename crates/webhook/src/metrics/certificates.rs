@@ -48,6 +48,7 @@ pub(super) struct CertificateSeries {
     /// No series where there is no such certificate: an alert on its expiry has to wait until there is one.
     expiry: Family<Labels<1>, Gauge<f64, AtomicU64>>,
     rotations: Family<Labels<1>, Counter>,
+    restored: Counter,
 }
 
 impl Default for CertificateSeries {
@@ -56,7 +57,7 @@ impl Default for CertificateSeries {
         for role in [CertificateRole::Serving, CertificateRole::Ca] {
             drop(rotations.get_or_create(&labels(role)));
         }
-        Self { expiry: Family::default(), rotations }
+        Self { expiry: Family::default(), rotations, restored: Counter::default() }
     }
 }
 
@@ -71,6 +72,11 @@ impl CertificateSeries {
             "certificate_rotations",
             "Certificates that took the place of others while the program ran",
             self.rotations.clone(),
+        );
+        metrics.register(
+            "certificate_secret_restorations",
+            "How often somebody had deleted the Secret of the CAs, and this replica wrote it back",
+            self.restored.clone(),
         );
     }
 }
@@ -97,6 +103,11 @@ impl Metrics {
         let last = Pem::iter_from_buffer(bundle.as_bytes()).filter_map(|pem| expiry(pem.ok()?)).max();
         self.certificate_expires(CertificateRole::Ca, last);
         last.map(drop).ok_or(UnreadableBundle)
+    }
+
+    /// Counts a Secret of the CAs that was gone and was written back.
+    pub fn certificate_secret_restored(&self) {
+        self.inner.certificates.restored.inc();
     }
 
     /// Counts a certificate that took the place of another one.

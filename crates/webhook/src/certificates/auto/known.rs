@@ -42,12 +42,14 @@ pub(super) fn status(
     known: &[Authority],
     not_after: Timestamp,
     last_error: Option<String>,
+    restored: u64,
 ) -> CertificateStatus {
     let authorities = plan.bundle.iter().filter_map(|id| {
         let authority = known.iter().find(|authority| authority.life.id == *id)?;
         Some(AuthorityStatus { fingerprint: *id, not_after: authority.life.not_after, role: plan.role(id) })
     });
-    CertificateStatus { mode: CertificateMode::Auto, not_after, authorities: authorities.collect(), last_error }
+    let authorities = authorities.collect();
+    CertificateStatus { mode: CertificateMode::Auto, not_after, authorities, last_error, restored }
 }
 
 pub(super) fn tell_changes(before: &[Authority], after: &[Authority], leads: bool) {

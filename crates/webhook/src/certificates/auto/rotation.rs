@@ -62,6 +62,8 @@ pub struct Rotation {
     /// When a change is ours to write if nobody else has written it until then.
     ours_at: Option<Instant>,
     write_failure: Option<WriteFailure>,
+    /// How often the Secret was gone and was written back by us.
+    restored: u64,
 }
 
 /// Why the last write failed, and when to try again.
@@ -91,7 +93,7 @@ impl Rotation {
         let signer = signer(&known, &plan).ok_or_else(|| shared.expired())?;
         let (pair, inspected, leaf) = issue(signer, &names, now, &lifetimes)?;
         let resolver = CertificateResolver::new(&pair, inspected).map_err(|problem| AutoError::Bad(vec![problem]))?;
-        let status = status(&plan, &known, resolver.not_after(), None);
+        let status = status(&plan, &known, resolver.not_after(), None, 0);
         tracing::info!(not_after = %inspected.not_after, authority = %leaf.signer, "serving certificate made");
         Ok(Self {
             bundle: watch::Sender::new(Some(bundle(&known, &plan))),
@@ -106,6 +108,7 @@ impl Rotation {
             standing: BTreeMap::new(),
             ours_at: None,
             write_failure: None,
+            restored: 0,
         })
     }
 
@@ -219,8 +222,13 @@ impl Rotation {
         if plan.new {
             next.push(Authority::new((self.clock)(), &self.lifetimes)?);
         }
+        let was_gone = !found.is_there();
         match self.shared.write(found, &next).await {
             Ok(()) => {
+                if was_gone {
+                    tracing::warn!("the Secret of the CAs was gone; it is written back");
+                    self.restored += 1;
+                }
                 tell_changes(&self.known, &next, leads);
                 self.known = next;
                 (self.ours_at, self.write_failure) = (None, None);
@@ -252,7 +260,7 @@ impl Rotation {
     fn tell(&self, outcome: Result<(), AutoError>) {
         let waiting = self.write_failure.as_ref().map(|failure| failure.error.clone());
         let last_error = outcome.err().map(|error| error.to_string()).or(waiting);
-        let status = status(&self.plan(), &self.known, self.resolver.not_after(), last_error);
+        let status = status(&self.plan(), &self.known, self.resolver.not_after(), last_error, self.restored);
         let mut was = None;
         self.status.send_if_modified(|old| {
             was.clone_from(&old.last_error);

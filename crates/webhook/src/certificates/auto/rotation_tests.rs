@@ -195,7 +195,7 @@ async fn a_deleted_secret_is_written_back_as_it_was() {
     sleep(15 * SECOND).await;
     assert_eq!(stored(&server).unwrap()["data"], before["data"]);
     assert_eq!(leader.trusted().len(), 1);
-    assert_eq!(leader.status.borrow().last_error, None);
+    assert_eq!((leader.status.borrow().last_error.clone(), leader.status.borrow().restored), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]
