@@ -49,7 +49,7 @@ async fn a_chart_is_installed_serves_is_upgraded_and_leaves_nothing() {
     mirrors::are_there(&tasks).await;
     metrics_tell_of_it(&home).await;
     refused::has_an_event(&tasks, &refused::unreadable()).await;
-    doctor::finds_no_fault(&home, &tasks).await;
+    doctor::finds_one_warning(&home, &tasks).await;
 
     values["config"]["webhook"]["k8s"] = json!({"checkExists": "Refuse"});
     let upgrade = async {

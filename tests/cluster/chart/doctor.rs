@@ -9,21 +9,25 @@ use crate::harness::program::{command, run};
 use crate::harness::{Namespace, bed};
 use crate::support::kubectl::kubectl;
 
-/// What was looked at, however little a pod may do.
-const SEEN: [&str; 4] = ["registration.as-configured", "certificates.trusted", "stores.answer", "policy.keeps-apart"];
+/// What the webhook's own rights let it see.
+const INSIDE: [&str; 4] = ["registration.as-configured", "stores.answer", "names.own", "mirrors.counted"];
+/// What an admin sees besides. The store is out of reach on a laptop, and not here.
+const OUTSIDE: [&str; 4] = ["certificates.trusted", "admission.works", "replicas.ready", "rivals.none"];
+/// The one warning of the default values: Flyte 2 may run the tasks of all projects in its own namespace.
+const EXPECTED: &str = "policy.gap";
 
-pub(super) async fn finds_no_fault(home: &Namespace, tasks: &Namespace) {
+pub(super) async fn finds_one_warning(home: &Namespace, tasks: &Namespace) {
     let (inside, outside) = tokio::join!(in_the_pod(home), by_the_admin(home, tasks));
     for (place, report) in [("in the pod", &inside), ("by the admin", &outside)] {
-        for finding in report["findings"].as_array().unwrap() {
-            let level = finding["level"].as_str().unwrap();
-            assert!(["ok", "info"].contains(&level), "{place}: {finding:#}");
-        }
-        for id in SEEN {
+        let findings = report["findings"].as_array().unwrap().iter();
+        let faults: Vec<_> = findings.filter(|finding| finding["level"] != "ok" && finding["level"] != "info").collect();
+        assert!(faults.len() == 1 && faults[0]["id"] == EXPECTED, "{place}: {faults:#?}");
+        assert_eq!(faults[0]["level"], "warning");
+        for id in INSIDE {
             has(report, id, place);
         }
     }
-    for id in ["permissions.complete", "admission.works", "mirrors.counted", "replicas.ready", "rivals.none"] {
+    for id in OUTSIDE {
         has(&outside, id, "by the admin");
     }
 }
@@ -46,7 +50,7 @@ async fn by_the_admin(home: &Namespace, tasks: &Namespace) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("values.yaml");
     let config = home.api.get(&format!("{}/{RELEASE}", home.path("configmaps"))).await.unwrap();
-    std::fs::write(&file, config["data"]["flyte-secrets.yaml"].as_str().unwrap()).unwrap();
+    std::fs::write(&file, config["data"]["zz-flyte-secrets.yaml"].as_str().unwrap()).unwrap();
     let program = std::env::var_os("FLYTE_SECRETS_RELEASE").expect("FLYTE_SECRETS_RELEASE: run `make cluster`");
     let mut doctor = command(Path::new(&program), &["doctor", "-o", "json", "--config", file.to_str().unwrap()]);
     doctor.args(["--namespace", &home.name, "--service-account", RELEASE, "--test-namespace", &tasks.name]);
