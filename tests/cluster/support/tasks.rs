@@ -17,11 +17,12 @@ pub(crate) async fn called(tasks: &Namespace) {
     .await;
 }
 
-/// A task's Job as one of Flyte's plugins makes it.
-fn job(pod: &Value) -> Value {
+/// A task's Job as one of Flyte's plugins makes it; its name is that of the pod.
+pub(crate) fn job(pod: &Value) -> Value {
     let metadata = json!({"labels": pod["metadata"]["labels"], "annotations": pod["metadata"]["annotations"]});
     let template = json!({"metadata": metadata, "spec": pod["spec"]});
-    json!({"metadata": {"name": "task"}, "spec": {"backoffLimit": 0, "template": template}})
+    let name = &pod["metadata"]["name"];
+    json!({"metadata": {"name": name}, "spec": {"backoffLimit": 0, "template": template}})
 }
 
 /// A secret that flytekit asks for: group, key and what it must read.
