@@ -12,4 +12,6 @@ mod chart;
 mod deployment;
 mod flyte1;
 mod image;
+mod kustomize;
+mod rbac;
 mod sbom;
