@@ -61,7 +61,7 @@ async fn missing_rights_are_said_and_nothing_fails(flyte: &Namespace) {
         assert!(!log.contains(PLANTED), "a value is in the log: {log}");
         pages.push(page(&pod, "/metrics").await);
     }
-    assert!(pages.iter().any(|page| page.contains("mirror_collection 0\n")), "a metric says so too: {pages:?}");
+    assert!(pages.iter().any(|page| page.contains("mirror_collection 0.0\n")), "a metric says so too: {pages:?}");
 }
 
 /// Everything, so that the next test finds an empty cluster.
