@@ -108,15 +108,6 @@ async fn all() -> Vec<Features> {
             unproved: &[ONLY_ALONE],
         },
         Features {
-            name: "rights-job",
-            values: json!({
-                "certificates": {"mode": "files", "files": {"job": true}},
-                "config": {"webhook": {"delivery": "PodSpec"}},
-            }),
-            refused: &[],
-            unproved: &[ONLY_BESIDE_OTHERS],
-        },
-        Features {
             name: "rights-roles",
             values: json!({
                 "registration": {"by": "chart"}, "certificates": {"mode": "files"},
@@ -126,6 +117,15 @@ async fn all() -> Vec<Features> {
             // Without that right the webhook is ready without a look at what is registered.
             refused: &["get mutatingwebhookconfigurations"],
             unproved: &[],
+        },
+        Features {
+            name: "rights-job",
+            values: json!({
+                "certificates": {"mode": "files", "files": {"job": true}},
+                "config": {"webhook": {"delivery": "PodSpec"}},
+            }),
+            refused: &[],
+            unproved: &[ONLY_BESIDE_OTHERS],
         },
     ]
 }
