@@ -5,7 +5,7 @@ use crate::harness::{Namespace, bed, eventually};
 use crate::support::image;
 use crate::support::kubectl::{apply, kubectl};
 use crate::support::tasks::{called, flytekit_reads_secrets};
-use crate::support::workload::{log, pods, rolled_out};
+use crate::support::workload::{log, page, pods, rolled_out};
 
 /// Where Flyte 1 lives.
 const NAMESPACE: &str = "flyte";
@@ -19,6 +19,12 @@ async fn the_job_and_the_deployment_of_flyte_1_work_with_our_image() {
 #[tokio::test]
 async fn the_init_container_of_flyte_1s_chart_works_with_our_image() {
     works("flyte1-init-container").await;
+}
+
+/// With the one right more that this overlay brings: the Lease.
+#[tokio::test]
+async fn flyte_1s_deployment_without_a_job_makes_its_certificates_itself() {
+    works("flyte1-no-job").await;
 }
 
 async fn works(overlay: &str) {
@@ -35,7 +41,7 @@ async fn works(overlay: &str) {
 }
 
 /// An overlay of this tree, with the image that is on the node.
-async fn manifests(overlay: &str) -> String {
+pub(crate) async fn manifests(overlay: &str) -> String {
     let folder = format!("{}/../deploy/kustomize/{overlay}", env!("CARGO_MANIFEST_DIR"));
     let built = kubectl(&["kustomize", &folder]).await.unwrap();
     let ours = format!("image: flyte-secrets:{}", env!("CARGO_PKG_VERSION"));
@@ -45,6 +51,7 @@ async fn manifests(overlay: &str) -> String {
 
 /// Mirrors cannot be collected with these rights: that is a warning.
 async fn missing_rights_are_said_and_nothing_fails(flyte: &Namespace) {
+    let mut pages = Vec::new();
     for pod in pods(flyte, &format!("app={NAME}")).await {
         assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
         let log = log(flyte, &pod).await;
@@ -52,7 +59,9 @@ async fn missing_rights_are_said_and_nothing_fails(flyte: &Namespace) {
         assert!(words.contains("warn") && words.contains("list"), "it says which verb is missing: {log}");
         assert!(!words.contains("error"), "{log}");
         assert!(!log.contains(PLANTED), "a value is in the log: {log}");
+        pages.push(page(&pod, "/metrics").await);
     }
+    assert!(pages.iter().any(|page| page.contains("mirror_collection 0.0\n")), "a metric says so too: {pages:?}");
 }
 
 /// Everything, so that the next test finds an empty cluster.

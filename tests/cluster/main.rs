@@ -13,5 +13,7 @@ mod deployment;
 mod disturbances;
 mod flyte1;
 mod image;
+mod kustomize;
+mod rbac;
 mod sbom;
 mod troubles;
