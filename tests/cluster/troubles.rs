@@ -14,6 +14,9 @@ use crate::support::load::Report;
 use crate::support::tasks::called;
 use crate::support::workload::{pods, rolled_out};
 
+/// Of a load, when all is well again.
+const QUIET: Duration = Duration::from_secs(2);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_comes_through_what_people_do_to_it_and_tells_of_it() {
     let installed = Installed::new().await;
@@ -35,6 +38,7 @@ async fn a_deleted_secret_comes_back(installed: &Installed) {
     let files = |secret: &Value| secret["data"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert!(files(&after).is_superset(&files(&before)), "the same CA");
     told(installed, "certificate_secret_restorations_total", "CertificateSecretRestored").await;
+    tokio::time::sleep(QUIET).await;
     fine(&load.stop().await);
 }
 
@@ -57,7 +61,7 @@ async fn a_bundle_that_was_edited_by_hand_is_repaired(installed: &Installed) {
         .await;
         called(&installed.tasks).await;
         let load = installed.load();
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(QUIET).await;
         fine(&load.stop().await);
     }
     told(installed, "registration_repairs_total", "RegistrationRepaired").await;
@@ -91,7 +95,7 @@ async fn two_replicas_that_start_at_once_on_an_empty_cluster_agree_on_one_ca(ins
     let expiries = installed.samples("certificate_expiry_timestamp_seconds", "certificate=\"ca\"").await.unwrap();
     assert!(expiries[0] > 0.0 && expiries[0].to_bits() == expiries[1].to_bits(), "the same CA signs: {expiries:?}");
     let load = installed.load();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(QUIET).await;
     fine(&load.stop().await);
 }
 
