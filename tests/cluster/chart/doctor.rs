@@ -20,7 +20,8 @@ pub(super) async fn finds_one_warning(home: &Namespace, tasks: &Namespace) {
     let (inside, outside) = tokio::join!(in_the_pod(home), by_the_admin(home, tasks));
     for (place, report) in [("in the pod", &inside), ("by the admin", &outside)] {
         let findings = report["findings"].as_array().unwrap().iter();
-        let faults: Vec<_> = findings.filter(|finding| finding["level"] != "ok" && finding["level"] != "info").collect();
+        let faults: Vec<_> =
+            findings.filter(|finding| finding["level"] != "ok" && finding["level"] != "info").collect();
         assert!(faults.len() == 1 && faults[0]["id"] == EXPECTED, "{place}: {faults:#?}");
         assert_eq!(faults[0]["level"], "warning");
         for id in INSIDE {
