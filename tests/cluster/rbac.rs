@@ -382,34 +382,35 @@ impl Scene {
             while self.home.api.get(&path).await.is_ok_and(|now| now["metadata"]["uid"] == old["metadata"]["uid"]) {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            self.registered_again(self.features.unproved == [ONLY_ALONE]).await;
+            if self.features.unproved == [ONLY_ALONE] {
+                self.others_are_beside_it(&path).await;
+            } else {
+                self.registered_again().await;
+            }
         };
         let (ended, ()) = tokio::join!(self.helm.uninstall(name, name), again);
         ended.unwrap();
         let _ = self.home.api.delete(&format!("{CONFIGURATIONS}/{name}")).await;
     }
 
-    /// As the webhook registers itself; and where others have put theirs beside it.
-    async fn registered_again(&self, others: bool) {
-        let webhook = |name: &str| {
-            json!({
-                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-                "metadata": {"name": self.features.name},
-                "webhooks": [{
-                    "name": name, "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
-                    "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
-                    "objectSelector": {"matchLabels": {"no": "pod"}},
-                }],
-            })
-        };
-        for (manager, name) in [("others", "others.example.com"), ("flyte-secrets", "flyte-pod-webhook.flyte.org")] {
-            if manager == "others" && !others {
-                continue;
-            }
-            let manager = format!("--field-manager={manager}");
-            let apply = ["apply", "--server-side", "--force-conflicts", &manager, "--filename=-"];
-            script("kubectl.sh", &apply, &webhook(name).to_string()).await.unwrap();
-        }
+    /// As the webhook registers itself.
+    async fn registered_again(&self) {
+        let mut registration = others();
+        registration["metadata"]["name"] = json!(self.features.name);
+        registration["webhooks"][0]["name"] = json!("flyte-pod-webhook.flyte.org");
+        let apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=flyte-secrets", "--filename=-"];
+        script("kubectl.sh", &apply, &registration.to_string()).await.unwrap();
+    }
+
+    /// The webhook has registered itself again, and others put theirs into it.
+    async fn others_are_beside_it(&self, path: &str) {
+        eventually("both in one registration", 5, || async {
+            let mut now = self.home.api.get(path).await.map_err(|failure| failure.message)?;
+            let webhooks = now["webhooks"].as_array_mut().filter(|webhooks| !webhooks.is_empty()).ok_or("not yet")?;
+            webhooks.push(others()["webhooks"][0].clone());
+            self.home.api.replace(path, &now).await.map_err(|failure| failure.message)
+        })
+        .await;
     }
 
     /// What was refused, and rights that nothing needed: a request counts for a right if no other right allows it. One that
@@ -441,6 +442,18 @@ impl Scene {
         println!("{name}: {} rights, {} kinds of requests", rights.len(), asked.len());
         faults
     }
+}
+
+/// A registration of somebody else, for no pod.
+fn others() -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {},
+        "webhooks": [{
+            "name": "others.example.com", "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore", "objectSelector": {"matchLabels": {"no": "pod"}},
+        }],
+    })
 }
 
 /// Creates or replaces a Secret.
