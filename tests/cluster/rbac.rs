@@ -15,7 +15,6 @@ use crate::support::helm::Helm;
 use crate::support::image;
 use crate::support::kubectl::kubectl;
 use crate::support::tasks::called;
-use crate::support::testbed::script;
 use crate::support::workload::{pods, rolled_out};
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -382,35 +381,29 @@ impl Scene {
             while self.home.api.get(&path).await.is_ok_and(|now| now["metadata"]["uid"] == old["metadata"]["uid"]) {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
+            // Somebody else's beside it where that is what is to be shown.
             if self.features.unproved == [ONLY_ALONE] {
-                self.others_are_beside_it(&path).await;
-            } else {
-                self.registered_again().await;
+                self.registered_again(&path, "others", "others.example.com").await;
             }
+            self.registered_again(&path, "flyte-secrets", "flyte-pod-webhook.flyte.org").await;
         };
         let (ended, ()) = tokio::join!(self.helm.uninstall(name, name), again);
         ended.unwrap();
         let _ = self.home.api.delete(&format!("{CONFIGURATIONS}/{name}")).await;
     }
 
-    /// As the webhook registers itself.
-    async fn registered_again(&self) {
-        let mut registration = others();
-        registration["metadata"]["name"] = json!(self.features.name);
-        registration["webhooks"][0]["name"] = json!("flyte-pod-webhook.flyte.org");
-        let apply = ["apply", "--server-side", "--force-conflicts", "--field-manager=flyte-secrets", "--filename=-"];
-        script("kubectl.sh", &apply, &registration.to_string()).await.unwrap();
-    }
-
-    /// The webhook has registered itself again, and others put theirs into it.
-    async fn others_are_beside_it(&self, path: &str) {
-        eventually("both in one registration", 5, || async {
-            let mut now = self.home.api.get(path).await.map_err(|failure| failure.message)?;
-            let webhooks = now["webhooks"].as_array_mut().filter(|webhooks| !webhooks.is_empty()).ok_or("not yet")?;
-            webhooks.push(others()["webhooks"][0].clone());
-            self.home.api.replace(path, &now).await.map_err(|failure| failure.message)
-        })
-        .await;
+    /// Somebody's webhook for no pod, applied as the webhook applies its own.
+    async fn registered_again(&self, path: &str, manager: &str, webhook: &str) {
+        let registration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": self.features.name},
+            "webhooks": [{
+                "name": webhook, "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
+                "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
+                "objectSelector": {"matchLabels": {"no": "pod"}},
+            }],
+        });
+        self.home.api.apply(path, manager, &registration).await.unwrap();
     }
 
     /// What was refused, and rights that nothing needed: a request counts for a right if no other right allows it. One that
@@ -442,18 +435,6 @@ impl Scene {
         println!("{name}: {} rights, {} kinds of requests", rights.len(), asked.len());
         faults
     }
-}
-
-/// A registration of somebody else, for no pod.
-fn others() -> Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-        "metadata": {},
-        "webhooks": [{
-            "name": "others.example.com", "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
-            "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore", "objectSelector": {"matchLabels": {"no": "pod"}},
-        }],
-    })
 }
 
 /// Creates or replaces a Secret.
