@@ -15,7 +15,6 @@ use crate::support::helm::Helm;
 use crate::support::image;
 use crate::support::kubectl::kubectl;
 use crate::support::tasks::called;
-use crate::support::testbed::script;
 use crate::support::workload::{pods, rolled_out};
 
 const CONFIGURATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -382,34 +381,29 @@ impl Scene {
             while self.home.api.get(&path).await.is_ok_and(|now| now["metadata"]["uid"] == old["metadata"]["uid"]) {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
-            self.registered_again(self.features.unproved == [ONLY_ALONE]).await;
+            // Somebody else's beside it where that is what is to be shown.
+            if self.features.unproved == [ONLY_ALONE] {
+                self.registered_again(&path, "others", "others.example.com").await;
+            }
+            self.registered_again(&path, "flyte-secrets", "flyte-pod-webhook.flyte.org").await;
         };
         let (ended, ()) = tokio::join!(self.helm.uninstall(name, name), again);
         ended.unwrap();
         let _ = self.home.api.delete(&format!("{CONFIGURATIONS}/{name}")).await;
     }
 
-    /// As the webhook registers itself; and where others have put theirs beside it.
-    async fn registered_again(&self, others: bool) {
-        let webhook = |name: &str| {
-            json!({
-                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-                "metadata": {"name": self.features.name},
-                "webhooks": [{
-                    "name": name, "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
-                    "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
-                    "objectSelector": {"matchLabels": {"no": "pod"}},
-                }],
-            })
-        };
-        for (manager, name) in [("others", "others.example.com"), ("flyte-secrets", "flyte-pod-webhook.flyte.org")] {
-            if manager == "others" && !others {
-                continue;
-            }
-            let manager = format!("--field-manager={manager}");
-            let apply = ["apply", "--server-side", "--force-conflicts", &manager, "--filename=-"];
-            script("kubectl.sh", &apply, &webhook(name).to_string()).await.unwrap();
-        }
+    /// Somebody's webhook for no pod, applied as the webhook applies its own.
+    async fn registered_again(&self, path: &str, manager: &str, webhook: &str) {
+        let registration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": self.features.name},
+            "webhooks": [{
+                "name": webhook, "clientConfig": {"url": "https://127.0.0.1:1/"}, "sideEffects": "None",
+                "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
+                "objectSelector": {"matchLabels": {"no": "pod"}},
+            }],
+        });
+        self.home.api.apply(path, manager, &registration).await.unwrap();
     }
 
     /// What was refused, and rights that nothing needed: a request counts for a right if no other right allows it. One that

@@ -72,6 +72,13 @@ impl Api {
         self.send(Method::PUT, path, "application/json", body).await.map(|(object, _)| object)
     }
 
+    /// Server-side apply of an object at `path`, with force.
+    pub(crate) async fn apply(&self, path: &str, manager: &str, object: &Value) -> Result<Value, Failure> {
+        let path = format!("{path}?fieldManager={manager}&force=true");
+        let body = serde_json::to_vec(object).unwrap();
+        self.send(Method::PATCH, &path, "application/apply-patch+yaml", body).await.map(|(object, _)| object)
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         self.send(Method::DELETE, path, "", Vec::new()).await.map(|(object, _)| object)
     }
