@@ -73,6 +73,7 @@ impl Api {
     }
 
     /// Server-side apply of an object at `path`, with force.
+    #[allow(dead_code, reason = "one of the two programs uses it")]
     pub(crate) async fn apply(&self, path: &str, manager: &str, object: &Value) -> Result<Value, Failure> {
         let path = format!("{path}?fieldManager={manager}&force=true");
         let body = serde_json::to_vec(object).unwrap();
