@@ -376,11 +376,13 @@ impl Scene {
             if *self.has("/rbac/recreate") != true && !self.has_job() {
                 return;
             }
+            // Helm waits until its objects are gone, and only then makes the Job, whose pod takes a moment to start.
+            let job = format!("/apis/batch/v1/namespaces/{name}/jobs/{name}-unregister");
+            eventually("the Job at the end", 60, || async {
+                self.home.api.get(&job).await.map_err(|failure| failure.message)
+            })
+            .await;
             let path = format!("{CONFIGURATIONS}/{name}");
-            let old = self.home.api.get(&path).await.unwrap();
-            while self.home.api.get(&path).await.is_ok_and(|now| now["metadata"]["uid"] == old["metadata"]["uid"]) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
             // Somebody else's beside it where that is what is to be shown.
             if self.features.unproved == [ONLY_ALONE] {
                 self.registered_again(&path, "others", "others.example.com").await;
