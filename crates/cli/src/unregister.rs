@@ -11,6 +11,7 @@ use crate::Failed;
 use crate::args::{ConfigArgs, UnregisterArgs};
 use crate::logging;
 use crate::output::{Message, print};
+use crate::serve::leading;
 use crate::setup::{Surroundings, tell_warnings};
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: &UnregisterArgs) -> Result<(), Failed> {
@@ -61,7 +62,7 @@ async fn shared(webhook: &WebhookSettings, dry_run: bool) -> Result<[String; 3]>
         namespace: ca.ca_secret_namespace.clone().unwrap_or_else(|| namespace.to_owned()),
         name: ca.ca_secret_name.clone(),
     };
-    let lease = place(format!("{}-leader", webhook.service_name));
+    let lease = place(leading::lease(&webhook.service_name));
     let told = |kind: &str, Place { namespace, name }: &Place, removal: Removal| {
         let words = match removal {
             Removal::Absent => "not there",

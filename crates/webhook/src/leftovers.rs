@@ -4,10 +4,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 
-use crate::kubernetes::{ApiError, ApiErrorKind, Object, Secrets, Verb, Wiped};
-
-/// Kubernetes' recommended label for who looks after an object, and our name there.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "flyte-secrets");
+use crate::kubernetes::{ApiError, ApiErrorKind, MANAGED_BY, Object, Secrets, Verb, Wiped};
 
 /// An object by its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use admissions::AdmissionSeries;
+pub use certificates::CertificateRole;
 use certificates::CertificateSeries;
-pub use certificates::{CertificateRole, UnreadableBundle};
 use cluster::ClusterSeries;
 pub use events::EventFate;
 use events::EventSeries;

@@ -216,8 +216,31 @@ fn signing(status: &CertificateStatus) -> Vec<Fingerprint> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use flyte_secrets_config::{Inputs, load};
+    use flyte_secrets_webhook::certificates::AuthorityStatus;
 
     use super::*;
+
+    #[test]
+    fn the_cas_of_a_role_expire_with_the_last_of_them() {
+        let ca = |role, seconds| AuthorityStatus {
+            fingerprint: Fingerprint([0; 32]),
+            not_after: format!("1970-01-01T00:00:{seconds}Z").parse().unwrap(),
+            role,
+        };
+        let status = CertificateStatus {
+            mode: certificates::CertificateMode::Auto,
+            not_after: "2026-01-01T00:00:00Z".parse().unwrap(),
+            authorities: vec![
+                ca(AuthorityRole::Current, 20),
+                ca(AuthorityRole::Old, 30),
+                ca(AuthorityRole::Current, 10),
+            ],
+            restored: 0,
+            last_error: None,
+        };
+        assert_eq!(expiry(&status, AuthorityRole::Current), Some(20));
+        assert_eq!(expiry(&status, AuthorityRole::Next), None, "what is not there is not told");
+    }
 
     #[test]
     fn without_a_mode_files_are_used_where_somebody_writes_them_and_auto_elsewhere() {

@@ -13,9 +13,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::files::{FilesError, load, write};
 use super::inspect::{Problem, inspect, sentences};
 use super::issue::{CertificateAuthority, IssueError};
-use super::key_pair::{CA_CRT, KeyPairPem, MANAGED_BY, TLS_CRT, TLS_KEY};
+use super::key_pair::{CA_CRT, KeyPairPem, TLS_CRT, TLS_KEY};
 use super::names::CertificateNames;
-use crate::kubernetes::{ApiError, ApiErrorKind, Secrets};
+use crate::kubernetes::{ApiError, ApiErrorKind, MANAGED_BY, Secrets};
 
 /// How often we start again when somebody else changes the Secret at the same time.
 const ATTEMPTS: u32 = 5;

@@ -13,9 +13,6 @@ pub const TLS_CRT: &str = "tls.crt";
 /// The key of the Secret, and the file, that holds the private key.
 pub const TLS_KEY: &str = "tls.key";
 
-/// Kubernetes' recommended label for who looks after an object, and our name there.
-pub(super) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "flyte-secrets");
-
 /// A serving certificate with its key and the CA that signed it, as PEM (RFC 7468).
 ///
 /// The key is wiped from memory when it is dropped and is not part of `Debug`.

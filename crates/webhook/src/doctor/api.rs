@@ -1,6 +1,6 @@
 //! Reading the cluster: only what a check needs of each object is parsed, bodies are wiped, lists are bounded.
 
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{SubjectAccessReview, SubjectAccessReviewSpec};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::core::Request;
@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::finding::Finding;
 use super::ids::Id;
-use crate::kubernetes::{ApiError, ApiErrorKind, ONE, Object, PAGE, Verb, allowed, exchange};
+use crate::kubernetes::{ApiError, ApiErrorKind, ONE, Object, PAGE, Verb, allowed, attributes, exchange};
 
 /// Objects of one page of a list.
 const PAGE_SIZE: u32 = 500;
@@ -110,16 +110,8 @@ impl Reader {
     /// Whether RBAC lets `whose` do `verb` to the object.
     pub(super) async fn allows(&self, whose: &Whose, object: &Object, verb: Verb) -> Result<bool, ApiError> {
         let Whose::ServiceAccount(namespace, name) = whose else { return allowed(&self.client, object, verb).await };
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let spec = SubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                group: text(object.group),
-                resource: text(object.resource),
-                namespace: object.namespace.clone(),
-                name: text(&object.name),
-                verb: text(verb.name()),
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(attributes(object, verb)),
             user: Some(format!("system:serviceaccount:{namespace}:{name}")),
             groups: Some(vec![
                 "system:serviceaccounts".to_owned(),

@@ -12,14 +12,11 @@ use super::api::{Reader, core, could_not_look, object, place};
 use super::finding::Finding;
 use super::ids::Id;
 use super::installation::Installation;
-use crate::kubernetes::{ApiError, Object};
+use crate::kubernetes::{ApiError, MANAGED_BY, Object};
 use crate::registration::{Endpoint, FIELD_MANAGER};
 
 /// Programs with which people, or which for people, write certificates: they are meant to. `unknown` gave no name.
 const MEANT: [&str; 7] = [FIELD_MANAGER, "unknown", "cert-manager", "kubectl", "helm", "argocd", "kustomize"];
-
-/// Kubernetes' recommended label for who looks after an object.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// What was seen.
 pub(super) struct Facts {
@@ -138,7 +135,7 @@ fn writers(installation: &Installation, found: &Result<Option<Owned>, ApiError>)
         return None;
     }
     let others = others.join(", ");
-    let labelled = found.metadata.labels.get(MANAGED_BY).is_some_and(|by| by == FIELD_MANAGER);
+    let labelled = found.metadata.labels.get(MANAGED_BY.0).is_some_and(|by| by == MANAGED_BY.1);
     let ours = labelled || managers.iter().any(|manager| manager.starts_with(FIELD_MANAGER));
     let finding = if ours {
         let what = format!(

@@ -51,7 +51,7 @@ fn a_secret_that_another_program_writes_too_is_warned_of() {
 fn a_secret_with_our_label_is_ours_whoever_wrote_it_last() {
     let mut secret = written_by(&["flyte"]);
     let labels = &mut secret.as_mut().unwrap().metadata.labels;
-    labels.insert(MANAGED_BY.to_owned(), "flyte-secrets".to_owned());
+    labels.insert(MANAGED_BY.0.to_owned(), "flyte-secrets".to_owned());
     assert_eq!(judged("flyte", secret), [(Id::NamesSecret, Level::Warning)]);
 }
 

@@ -13,10 +13,13 @@ mod secrets;
 #[allow(clippy::unwrap_used)]
 pub(crate) mod fake_api_server;
 
-pub(crate) use access::allowed;
+pub(crate) use access::{allowed, attributes};
 pub use call::{ApiError, ApiErrorKind, Object, Verb};
 pub use client::{ClientError, client, watching_client};
 pub(crate) use exchange::{ONE, PAGE, exchange};
 pub(crate) use jitter::jittered;
 pub(crate) use lists::{labelled_secrets, secrets_of_live_pods};
 pub(crate) use secrets::{Secrets, Wiped};
+
+/// Kubernetes' recommended label for who looks after an object, and our name there.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "flyte-secrets");

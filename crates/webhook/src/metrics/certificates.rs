@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use x509_parser::pem::Pem;
 
 use super::{Labels, Metrics};
 
@@ -37,11 +36,6 @@ impl CertificateRole {
         }
     }
 }
-
-/// A CA bundle whose expiry is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the CA bundle holds no certificate that can be read")]
-pub struct UnreadableBundle;
 
 /// The series of certificates.
 pub(super) struct CertificateSeries {
@@ -91,18 +85,6 @@ impl Metrics {
         } else {
             expiry.remove(&labels(role));
         }
-    }
-
-    /// Sets the expiry of the [`CertificateRole::Ca`] to that of a bundle in PEM: when its last certificate expires.
-    ///
-    /// # Errors
-    ///
-    /// When no certificate in it can be read; the metric then says nothing.
-    pub fn ca_bundle_expires(&self, bundle: &str) -> Result<(), UnreadableBundle> {
-        let expiry = |pem: Pem| Some(pem.parse_x509().ok()?.validity().not_after.timestamp());
-        let last = Pem::iter_from_buffer(bundle.as_bytes()).filter_map(|pem| expiry(pem.ok()?)).max();
-        self.certificate_expires(CertificateRole::Ca, last);
-        last.map(drop).ok_or(UnreadableBundle)
     }
 
     /// Counts a Secret of the CAs that was gone and was written back.

@@ -12,10 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use super::FreshValue;
-use crate::kubernetes::Wiped;
-
-/// Kubernetes' recommended label for who looks after an object, and our name there.
-const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "flyte-secrets");
+use crate::kubernetes::{MANAGED_BY, Wiped};
 
 /// What a Secret says about itself, if it is a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]

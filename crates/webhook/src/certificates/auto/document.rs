@@ -12,9 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::super::key_pair::MANAGED_BY;
 use super::super::status::Fingerprint;
 use super::authority::Authority;
+use crate::kubernetes::MANAGED_BY;
 
 /// The key of the Secret that lists the CAs.
 const LIST: &str = "authorities.json";

@@ -78,21 +78,6 @@ fn the_expiry_of_a_certificate_is_told_as_long_as_there_is_one() {
 }
 
 #[test]
-fn a_bundle_expires_with_its_last_certificate() {
-    let metrics = Metrics::new("flyte:");
-    let until = |days| {
-        let mut params = rcgen::CertificateParams::default();
-        params.not_after = rcgen::date_time_ymd(2030, 1, days);
-        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
-    };
-    metrics.ca_bundle_expires(&[until(20), until(10)].concat()).unwrap();
-    let line = r#"flyte:certificate_expiry_timestamp_seconds{certificate="ca"} 1895097600.0"#;
-    assert_eq!(counted(&metrics, "certificate_expiry"), [line]);
-    assert_eq!(metrics.ca_bundle_expires("no certificate"), Err(UnreadableBundle));
-    assert!(counted(&metrics, "certificate_expiry").is_empty(), "what is not known is not told");
-}
-
-#[test]
 fn refusals_are_there_before_the_first_one_so_that_it_counts_as_a_rise() {
     let metrics = Metrics::new("flyte:");
     assert_eq!(counted(&metrics, "refusals_total").len(), RefusalReason::ALL.len());
