@@ -13,7 +13,19 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("flyte-secrets-config", &["flyte-secrets-core"]),
     ("flyte-secrets-stores", &["flyte-secrets-core"]),
     ("flyte-secrets-webhook", &["flyte-secrets-core", "flyte-secrets-config", "flyte-secrets-stores"]),
-    ("flyte-secrets", &["flyte-secrets-core", "flyte-secrets-config", "flyte-secrets-stores", "flyte-secrets-webhook"]),
+    ("flyte-secrets-service", &["flyte-secrets-core", "flyte-secrets-config", "flyte-secrets-stores"]),
+    ("flyte-secrets-sdk", &["flyte-secrets-core", "flyte-secrets-stores"]),
+    (
+        "flyte-secrets",
+        &[
+            "flyte-secrets-core",
+            "flyte-secrets-config",
+            "flyte-secrets-stores",
+            "flyte-secrets-webhook",
+            "flyte-secrets-service",
+            "flyte-secrets-sdk",
+        ],
+    ),
     ("flyte-secrets-benches", &[]),
     ("flyte-secrets-e2e", &[]),
 ];

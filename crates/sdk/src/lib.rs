@@ -1,0 +1,4 @@
+//! Where secrets are read: by tasks ([`tasks`]) and by plugins ([`plugins`]).
+
+pub mod plugins;
+pub mod tasks;

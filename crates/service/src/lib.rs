@@ -1,0 +1,1 @@
+//! The Secret service of Flyte: names and metadata go out, values only come in.
