@@ -82,7 +82,8 @@ async fn lists_come_page_by_page() {
     for name in ["b", "c", "a"] {
         writer.create(&secret(name, "v", SecretKind::Generic)).await.unwrap();
     }
-    let page = |after| writer.list(&SecretId { org: "flyte".to_owned(), ..SecretId::default() }, PageRequest { after, limit: 2 });
+    let scope = id("");
+    let page = |after| writer.list(&scope, PageRequest { after, limit: 2 });
     let first = page(None).await.unwrap();
     let second = page(first.next.clone()).await.unwrap();
     let names = |page: &Page| page.secrets.iter().map(|secret| secret.id.name.clone()).collect::<Vec<_>>();
