@@ -3,3 +3,8 @@
 pub mod plugins;
 pub mod tasks;
 pub mod testing;
+
+/// The examples of the page on this crate are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sdk.md")]
+pub struct Page;
