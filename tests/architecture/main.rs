@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("flyte-secrets-benches", &[]),
-    ("flyte-secrets-e2e", &[]),
+    ("flyte-secrets-e2e", &["flyte-secrets-core", "flyte-secrets-sdk"]),
 ];
 
 /// Crates that do I/O, hold a runtime or talk to Kubernetes: none of them may reach `core`.

@@ -31,6 +31,7 @@ mod registration_fields;
 mod reinvocation;
 mod replicas;
 mod restricted;
+mod sdk_flytekit;
 mod secrecy;
 mod service;
 mod stores;

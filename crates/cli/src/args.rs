@@ -1,9 +1,12 @@
 //! The command line: names, defaults and help.
 
+mod get;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_secrets_core::Profile;
+pub(crate) use get::GetArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +19,7 @@ Exit codes:
   0  done        1  failed: bad input, configuration or surroundings
   2  the command line cannot be read        3  a pod was refused
   4  doctor found warnings                  5  doctor found errors
+  6  get found no such secret
 
 Every setting can be given as a flag with its path, --webhook.certDir=/certs, or as an environment
 variable, WEBHOOK_CERTDIR; `flyte-secrets config reference` lists them all.";
@@ -143,6 +147,8 @@ pub(crate) enum Command {
     Annotations(AnnotationsCommand),
     /// Manage the local store: one encrypted file
     Secret(SecretArgs),
+    /// Print a secret that this process was given as a Flyte task, for shells and programs without an SDK
+    Get(GetArgs),
     /// Show and check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

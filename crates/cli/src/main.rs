@@ -9,6 +9,8 @@ mod doctor;
 mod documents;
 mod endpoint;
 mod explain;
+mod get;
+mod hardening;
 mod init_certs;
 mod inject;
 mod logging;
@@ -48,6 +50,8 @@ pub(crate) enum Failed {
     Refused,
     /// What is wrong has been told.
     Told,
+    /// A task's secret is at none of its places.
+    NotFound(anyhow::Error),
     /// The cluster was looked at, and the worst that was found is this.
     Found(Level),
     /// Anything else.
@@ -83,6 +87,10 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+        Err(Failed::NotFound(error)) => {
+            Message::Error { message: &with_causes(&error) }.tell(as_json);
+            ExitCode::from(6)
+        }
         Err(Failed::Other(error)) => {
             Message::Error { message: &with_causes(&error) }.tell(as_json);
             ExitCode::FAILURE
@@ -112,6 +120,7 @@ fn wants_json(command: &Command) -> bool {
         Command::Inject(args) => args.output == InjectOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
+        Command::Get(args) => args.output == TextOutput::Json,
         Command::Doctor(args) => args.output == TextOutput::Json,
         Command::Annotations(AnnotationsCommand::Decode(args)) => args.output == TextOutput::Json,
         Command::Config(ConfigCommand::Show { output } | ConfigCommand::Check { output }) => {
@@ -126,6 +135,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
     match &cli.command {
         Command::Annotations(command) => return Ok(annotations::run(command)?),
         Command::Config(command) => return config::run(surroundings, config, command),
+        Command::Get(args) => return get::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "flyte-secrets", &mut script);
@@ -147,7 +157,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Secret(args) => secret::run(surroundings, config, args).await,
             Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,
-            Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
+            Command::Annotations(_) | Command::Config(_) | Command::Get(_) | Command::Completions { .. } => Ok(()),
         }
     });
     // What still runs was given up: a name that does not resolve, say, would keep us for as long as it takes.

@@ -7,17 +7,22 @@ use serde::Serialize;
 
 /// Prints a result, byte for byte.
 pub(crate) fn print(text: &str) -> Result<()> {
-    write(std::io::stdout().lock(), text)
+    print_bytes(text.as_bytes())
+}
+
+/// Prints a result that need not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    write(std::io::stdout().lock(), bytes)
 }
 
 /// Prints text for people. Colours, and with them every control character, are dropped where there is no terminal.
 pub(crate) fn print_coloured(text: &str) -> Result<()> {
-    write(anstream::stdout().lock(), text)
+    write(anstream::stdout().lock(), text.as_bytes())
 }
 
 /// A reader that has gone away (`| head`) is no error worth a word.
-fn write(mut out: impl Write, text: &str) -> Result<()> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+fn write(mut out: impl Write, bytes: &[u8]) -> Result<()> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }

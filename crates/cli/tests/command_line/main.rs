@@ -7,6 +7,7 @@ mod config;
 mod dev;
 mod documentation;
 mod explain;
+mod get;
 mod inject;
 mod leaks;
 mod names_and_help;
