@@ -18,6 +18,7 @@ mod offline;
 mod output;
 mod secret;
 mod serve;
+mod serve_secrets;
 mod setup;
 mod stores;
 #[cfg(feature = "otel")]
@@ -150,6 +151,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
                 None => serve::run(surroundings, config).await,
                 Some(WebhookCommand::InitCerts) => init_certs::run(surroundings, config).await,
             },
+            Command::Service => serve_secrets::run(surroundings, config).await,
             Command::InitCerts => init_certs::run(surroundings, config).await,
             Command::Unregister(args) => unregister::run(surroundings, config, args).await,
             Command::Inject(args) => inject::run(surroundings, config, args).await,

@@ -29,7 +29,6 @@ pub use self::document::ValueKind;
 pub use self::encryption::Unlock;
 pub use self::error::LocalError;
 pub use self::places::Places;
-pub(crate) use self::writer::other_kind;
 
 /// The largest value, in bytes: `MaxSecretSize` of the Kubernetes API.
 pub const MAX_VALUE: usize = 1 << 20;

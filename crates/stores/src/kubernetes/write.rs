@@ -22,9 +22,8 @@ use super::objects::{
 use super::pull_secret::keep_in_step;
 use super::{ATTEMPTS, InvalidNamespace, is_namespace, pause};
 use crate::docker_config;
-use crate::local::other_kind;
 use crate::writer::{
-    NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure,
+    NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure, other_kind,
 };
 
 /// The most secrets that are put in order for a list.

@@ -9,7 +9,7 @@ use super::document::Held;
 use super::{LocalError, LocalStore, check, check_id, put};
 use crate::docker_config;
 use crate::writer::{
-    NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure,
+    NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure, other_kind,
 };
 
 impl SecretWriter for LocalStore {
@@ -110,11 +110,6 @@ impl LocalStore {
             None => Ok(changed?),
         }
     }
-}
-
-/// What to do about a secret that is of another kind.
-pub(crate) fn other_kind() -> String {
-    "the secret that is there is no image-pull secret, and the kind of a secret stays; delete it and create it anew".to_owned()
 }
 
 fn invalid(problem: String) -> WriteError {
