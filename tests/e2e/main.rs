@@ -32,6 +32,7 @@ mod reinvocation;
 mod replicas;
 mod restricted;
 mod secrecy;
+mod secret_service;
 mod service;
 mod stores;
 mod traces;
