@@ -16,6 +16,6 @@ pub(crate) fn note(caller: &Caller, action: Action, id: &SecretId, outcome: Resu
     let (what, outcome) = (action.name(), outcome.map_or_else(|problem| problem.code_name(), |()| "ok"));
     tracing::info!(
         target: TARGET,
-        action = what, outcome, %identity, peer, org, domain, project, name, "secret written"
+        action = what, outcome, %identity, peer, org, domain, project, name, "a secret was to be changed"
     );
 }

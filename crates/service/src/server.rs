@@ -253,7 +253,3 @@ impl Served {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "server_tests.rs"]
-mod tests;

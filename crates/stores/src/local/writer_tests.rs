@@ -82,9 +82,13 @@ async fn lists_come_page_by_page() {
     for name in ["b", "c", "a"] {
         writer.create(&secret(name, "v", SecretKind::Generic)).await.unwrap();
     }
-    let page = |after| writer.list(&SecretId { org: "flyte".to_owned(), ..SecretId::default() }, PageRequest { after, limit: 2 });
+    let scope = id("");
+    let page = |after| writer.list(&scope, PageRequest { after, limit: 2 });
     let first = page(None).await.unwrap();
     let second = page(first.next.clone()).await.unwrap();
     let names = |page: &Page| page.secrets.iter().map(|secret| secret.id.name.clone()).collect::<Vec<_>>();
-    assert_eq!((names(&first), names(&second), second.next), (vec!["a".into(), "b".into()], vec!["c".to_owned()], None));
+    assert_eq!(
+        (names(&first), names(&second), second.next),
+        (vec!["a".into(), "b".into()], vec!["c".to_owned()], None)
+    );
 }
