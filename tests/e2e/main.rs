@@ -33,6 +33,7 @@ mod replicas;
 mod restricted;
 mod sdk_flytekit;
 mod secrecy;
+mod secret_service;
 mod service;
 mod stores;
 mod traces;

@@ -76,7 +76,9 @@ async fn writer(service: &SecretServiceSettings, stores: &StoresSettings) -> Res
         SecretServiceStore::K8s => {
             Arc::new(KubernetesWriter::new(client().await?, &*service.namespace, service.kube_client.timeout)?)
         }
-        SecretServiceStore::Local => Arc::new(LocalStore::open(secret::places(&stores.local)?, stores::local_unlock())?),
+        SecretServiceStore::Local => {
+            Arc::new(LocalStore::open(secret::places(&stores.local)?, stores::local_unlock())?)
+        }
     })
 }
 

@@ -30,7 +30,11 @@ impl Readiness {
 /// `/healthz`, `/readyz` and `/metrics`.
 pub(crate) fn status_router(readiness: Readiness, metrics: Metrics) -> Router {
     let ready = |State(readiness): State<Readiness>| async move {
-        if readiness.is_ready() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n") }
+        if readiness.is_ready() {
+            (StatusCode::OK, "ok\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+        }
     };
     let text = move || async move { ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.text()).into_response() };
     Router::new()

@@ -54,7 +54,9 @@ pub struct Webhooks {
 
 /// A URL under which no webhook can be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{url:?} is no address of the webhook's invalidation port, which speaks plain HTTP, as in http://flyte-secrets-invalidation:9444")]
+#[error(
+    "{url:?} is no address of the webhook's invalidation port, which speaks plain HTTP, as in http://flyte-secrets-invalidation:9444"
+)]
 pub struct InvalidWebhookUrl {
     /// The URL.
     pub url: String,
@@ -124,7 +126,11 @@ impl Webhooks {
         }
     }
 
-    async fn send(&self, address: SocketAddr, body: Bytes) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+    async fn send(
+        &self,
+        address: SocketAddr,
+        body: Bytes,
+    ) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
         let mut request = Request::post(self.path.as_str())
             .header(header::HOST, self.authority.as_str())
             .header(header::CONTENT_TYPE, "application/json")

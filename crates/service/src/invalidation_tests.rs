@@ -22,11 +22,13 @@ async fn webhook(status: StatusCode) -> (u16, Heard) {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let service = hyper_util::service::TowerToHyperService::new(Router::new().route("/below/invalidate-secret", post(hear)));
+    let service =
+        hyper_util::service::TowerToHyperService::new(Router::new().route("/below/invalidate-secret", post(hear)));
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
             tokio::spawn(connection);
         }
     });
@@ -67,9 +69,11 @@ async fn a_replica_hears_which_secret_has_changed_and_who_says_so() {
 async fn what_does_not_work_is_counted_and_nobody_is_held_up() {
     let (refusing, _) = webhook(StatusCode::UNAUTHORIZED).await;
     let metrics = Metrics::new("");
-    for url in
-        [format!("http://127.0.0.1:{refusing}/below"), "http://127.0.0.1:1".to_owned(), "http://no-such-host.invalid".to_owned()]
-    {
+    for url in [
+        format!("http://127.0.0.1:{refusing}/below"),
+        "http://127.0.0.1:1".to_owned(),
+        "http://no-such-host.invalid".to_owned(),
+    ] {
         let told = Webhooks::new(&url, None, metrics.clone()).unwrap();
         tokio::time::timeout(Duration::from_secs(10), told.invalidate(&id())).await.unwrap();
     }

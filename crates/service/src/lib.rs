@@ -29,7 +29,7 @@ mod server;
 
 pub use access::{AccessPolicy, Action, Everybody, Identity};
 pub use health::Readiness;
-pub use invalidation::{Invalidate, InvalidWebhookUrl, Webhooks};
+pub use invalidation::{InvalidWebhookUrl, Invalidate, Webhooks};
 pub use metrics::Metrics;
 pub use router::{SERVICES, router};
 pub use secrets::{Caller, ListRequest, Listed, Secrets};

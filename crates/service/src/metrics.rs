@@ -19,7 +19,8 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
 /// The methods that have a label of their own.
-const METHODS: [&str; 6] = ["CreateSecret", "UpdateSecret", "GetSecret", "ListSecrets", "DeleteSecret", "SelectCluster"];
+const METHODS: [&str; 6] =
+    ["CreateSecret", "UpdateSecret", "GetSecret", "ListSecrets", "DeleteSecret", "SelectCluster"];
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 

@@ -24,7 +24,9 @@ pub(crate) fn scope(domain: &str, project: &str) -> Result<SecretId, Problem> {
         }
     }
     if domain.is_empty() && !project.is_empty() {
-        return Err(Problem::invalid(format!("the project {project:?} has no domain: name one, or leave the project away")));
+        return Err(Problem::invalid(format!(
+            "the project {project:?} has no domain: name one, or leave the project away"
+        )));
     }
     let scope = SecretId {
         org: ORGANIZATION.to_owned(),
@@ -88,7 +90,9 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_their_place_are_refused() {
-        for name in ["", ".", "..", "../a", "a/b", "%2f", "a%2fb", "a b", "ä", "a\n", "a\0", "a:b", "a=b", "$(A)", "\u{202e}"] {
+        for name in
+            ["", ".", "..", "../a", "a/b", "%2f", "a%2fb", "a b", "ä", "a\n", "a\0", "a:b", "a=b", "$(A)", "\u{202e}"]
+        {
             let problem = secret_id(name, "", "").unwrap_err();
             assert!(problem.to_string().chars().all(|c| !c.is_control()), "{problem}");
         }
@@ -97,9 +101,16 @@ mod tests {
     #[test]
     fn scopes_are_label_values_that_no_other_id_can_mean() {
         let long = "x".repeat(64);
-        for (domain, project) in
-            [("", "p"), ("d/e", ""), ("a__b", "p"), ("d", "p_"), ("-d", ""), ("d", ".."), ("d,x=y", ""), (long.as_str(), "")]
-        {
+        for (domain, project) in [
+            ("", "p"),
+            ("d/e", ""),
+            ("a__b", "p"),
+            ("d", "p_"),
+            ("-d", ""),
+            ("d", ".."),
+            ("d,x=y", ""),
+            (long.as_str(), ""),
+        ] {
             assert!(scope(domain, project).is_err(), "{domain:?} {project:?}");
         }
         for (domain, project) in [("", ""), ("development", ""), ("development", "flytesnacks"), ("a_b", "c.d-e")] {

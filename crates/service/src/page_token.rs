@@ -22,7 +22,9 @@ pub(crate) fn read(token: &str) -> Result<Option<String>, Problem> {
     let after = bytes.and_then(|bytes| String::from_utf8(bytes.strip_prefix(FORM)?.to_vec()).ok());
     match after.filter(|after| SecretId::decode(after).is_ok()) {
         Some(after) => Ok(Some(after)),
-        None => Err(Problem::invalid("the page token is none of ours; ask for the first page again, without one".to_owned())),
+        None => Err(Problem::invalid(
+            "the page token is none of ours; ask for the first page again, without one".to_owned(),
+        )),
     }
 }
 
@@ -41,7 +43,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for token in ["x", "!", &write("no id"), &BASE64URL_NOPAD.encode(b"2u__org__"), &BASE64URL_NOPAD.encode(b"1\xff")] {
+        for token in
+            ["x", "!", &write("no id"), &BASE64URL_NOPAD.encode(b"2u__org__"), &BASE64URL_NOPAD.encode(b"1\xff")]
+        {
             assert!(read(token).is_err(), "{token}");
         }
     }

@@ -35,7 +35,9 @@ impl Problem {
         let (code, message) = match error.failure() {
             WriteFailure::AlreadyExists => (
                 ErrorCode::AlreadyExists,
-                format!("there is a secret {name:?} {place} already, and it is left as it is; update it, or delete it first"),
+                format!(
+                    "there is a secret {name:?} {place} already, and it is left as it is; update it, or delete it first"
+                ),
             ),
             WriteFailure::NotFound => (ErrorCode::NotFound, format!("there is no secret {name:?} {place}")),
             WriteFailure::Invalid => (ErrorCode::InvalidArgument, detail.to_owned()),

@@ -28,11 +28,8 @@ use zeroize::Zeroizing;
 const SERVICE: &str = "/flyteidl2.secret.SecretService";
 
 /// Query parameters and where they stand in a message: by the names of the protocol and by those of its JSON.
-const OF_ONE: &[(&str, &str)] = &[
-    ("id.organization", "organization"),
-    ("id.domain", "domain"),
-    ("id.project", "project"),
-];
+const OF_ONE: &[(&str, &str)] =
+    &[("id.organization", "organization"), ("id.domain", "domain"), ("id.project", "project")];
 const OF_LIST: &[&str] = &["organization", "domain", "project", "limit", "token"];
 const SYSTEM: [&str; 2] = ["include_system_secrets", "includeSystemSecrets"];
 
@@ -98,7 +95,10 @@ async fn list(State(service): State<ConnectRpcService>, Query(query): Query<Pair
 fn unknown<'a>(parameter: &str, known: impl Iterator<Item = &'a str>) -> ConnectError {
     let known: Vec<_> = known.collect();
     let parameter: String = parameter.chars().take(60).collect();
-    ConnectError::invalid_argument(format!("the query parameter {parameter:?} is not known; there are {}", known.join(", ")))
+    ConnectError::invalid_argument(format!(
+        "the query parameter {parameter:?} is not known; there are {}",
+        known.join(", ")
+    ))
 }
 
 fn bytes(message: &Value) -> Bytes {
@@ -117,7 +117,8 @@ async fn whole(request: Request) -> Result<(Parts, Bytes), ConnectError> {
 
 /// The message of an update whose secret is named by the path. Values stay where they are in `body`.
 fn with_name(body: &Bytes, name: String) -> Result<Bytes, ConnectError> {
-    let unreadable = |_| ConnectError::invalid_argument("the body is no message in JSON: {\"id\": {…}, \"secretSpec\": {…}}");
+    let unreadable =
+        |_| ConnectError::invalid_argument("the body is no message in JSON: {\"id\": {…}, \"secretSpec\": {…}}");
     let mut message: BTreeMap<String, &RawValue> = serde_json::from_slice(body).map_err(unreadable)?;
     let mut id: Map<String, Value> = match message.remove("id") {
         Some(id) => serde_json::from_str(id.get()).map_err(unreadable)?,

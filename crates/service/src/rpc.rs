@@ -8,11 +8,11 @@ use crate::access::Identity;
 use crate::problem::Problem;
 use crate::proto::flyteidl2::common::ClusterIdentifier;
 use crate::proto::flyteidl2::secret::{
-    ClusterSecretStatus, CreateSecretRequest, CreateSecretResponse, DeleteSecretRequest, DeleteSecretResponse,
-    GetSecretRequest, GetSecretResponse, ListSecretsRequest, ListSecretsResponse, OverallStatus, Secret,
-    SecretIdentifier, SecretIdentifierView, SecretMetadata as Metadata, SecretPresenceStatus, SecretService,
-    SecretSpecView, SecretStatus, SecretType, UpdateSecretRequest, UpdateSecretResponse,
-    __buffa::view::oneof::secret_spec::Value,
+    __buffa::view::oneof::secret_spec::Value, ClusterSecretStatus, CreateSecretRequest, CreateSecretResponse,
+    DeleteSecretRequest, DeleteSecretResponse, GetSecretRequest, GetSecretResponse, ListSecretsRequest,
+    ListSecretsResponse, OverallStatus, Secret, SecretIdentifier, SecretIdentifierView, SecretMetadata as Metadata,
+    SecretPresenceStatus, SecretService, SecretSpecView, SecretStatus, SecretType, UpdateSecretRequest,
+    UpdateSecretResponse,
 };
 use crate::secrets::{Caller, ListRequest, Place, Secrets};
 use crate::server::Peer;
@@ -119,7 +119,11 @@ fn caller(context: &RequestContext) -> Caller {
 
 /// The organization that is asked for is not regarded.
 fn place<'a>(id: Option<&SecretIdentifierView<'a>>) -> Place<'a> {
-    id.map_or(Place { name: "", domain: "", project: "" }, |id| Place { name: id.name, domain: id.domain, project: id.project })
+    id.map_or(Place { name: "", domain: "", project: "" }, |id| Place {
+        name: id.name,
+        domain: id.domain,
+        project: id.project,
+    })
 }
 
 /// The value leaves the message here, for memory that is wiped.

@@ -135,12 +135,20 @@ impl Secrets {
         let limit = match usize::try_from(request.limit) {
             Ok(0) => PAGE.0,
             Ok(limit) => limit.min(PAGE.1),
-            Err(_) => return Err(Problem::invalid(format!("a page of {} secrets cannot be; 0 is the default", request.limit))),
+            Err(_) => {
+                return Err(Problem::invalid(format!(
+                    "a page of {} secrets cannot be; 0 is the default",
+                    request.limit
+                )));
+            }
         };
         let page = PageRequest { after: page_token::read(request.token)?, limit };
         self.authorize(&caller.identity, Action::List, &scope)?;
         let page = self.writer.list(&scope, page).await.map_err(|error| self.failed(&error, &scope))?;
-        Ok(Listed { secrets: page.secrets, token: page.next.map_or_else(String::new, |after| page_token::write(&after)) })
+        Ok(Listed {
+            secrets: page.secrets,
+            token: page.next.map_or_else(String::new, |after| page_token::write(&after)),
+        })
     }
 
     fn id(&self, Place { name, domain, project }: Place<'_>) -> Result<SecretId, Problem> {
@@ -165,7 +173,8 @@ impl Secrets {
         }
         let secrets = self.clone();
         let done = tokio::spawn(async move { secrets.apply(&caller, &change).await });
-        let broken = |_| Problem::new(ErrorCode::Internal, "an internal error; the change may have been made".to_owned());
+        let broken =
+            |_| Problem::new(ErrorCode::Internal, "an internal error; the change may have been made".to_owned());
         done.await.map_err(broken)?
     }
 
@@ -199,6 +208,7 @@ fn is_stale_after(change: &Change, written: &Result<(), WriteError>) -> bool {
 }
 
 fn new_secret(id: SecretId, value: Option<SecretValue>, kind: SecretKind) -> Result<NewSecret, Problem> {
-    let missing = || Problem::invalid(format!("the secret {:?} has no value: give stringValue or binaryValue", id.name));
+    let missing =
+        || Problem::invalid(format!("the secret {:?} has no value: give stringValue or binaryValue", id.name));
     Ok(NewSecret { value: value.ok_or_else(missing)?, id, kind })
 }

@@ -199,7 +199,8 @@ impl WriteError {
 
 /// What to do about a secret that is of another kind.
 pub(crate) fn other_kind() -> String {
-    "the secret that is there is no image-pull secret, and the kind of a secret stays; delete it and create it anew".to_owned()
+    "the secret that is there is no image-pull secret, and the kind of a secret stays; delete it and create it anew"
+        .to_owned()
 }
 
 #[cfg(test)]

@@ -5,12 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn id(domain: &str, project: &str, name: &str) -> SecretId {
-    SecretId {
-        org: "flyte".to_owned(),
-        domain: domain.to_owned(),
-        project: project.to_owned(),
-        name: name.to_owned(),
-    }
+    SecretId { org: "flyte".to_owned(), domain: domain.to_owned(), project: project.to_owned(), name: name.to_owned() }
 }
 
 fn known(id: SecretId) -> SecretMetadata {

@@ -6,6 +6,7 @@ const COMMANDS: [&str; 21] = [
     "",
     "webhook",
     "webhook init-certs",
+    "service",
     "init-certs",
     "inject",
     "explain",
@@ -40,6 +41,7 @@ fn help_shows_examples() {
     for command in [
         "",
         "webhook",
+        "service",
         "inject",
         "explain",
         "annotations encode",

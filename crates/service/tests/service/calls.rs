@@ -53,7 +53,10 @@ async fn a_value_may_be_text_bytes_or_empty_but_not_missing() {
     let bytes = json!({"id": {"name": "bytes"}, "secretSpec": {"binaryValue": "AAEC"}});
     service.done("CreateSecret", &bytes).await;
     service.done("CreateSecret", &secret("empty", "")).await;
-    assert_eq!((service.stored("bytes").unwrap().as_str(), service.stored("empty").unwrap().as_str()), ("\0\u{1}\u{2}", ""));
+    assert_eq!(
+        (service.stored("bytes").unwrap().as_str(), service.stored("empty").unwrap().as_str()),
+        ("\0\u{1}\u{2}", "")
+    );
     for message in [named("none"), json!({"id": {"name": "none"}, "secretSpec": {}})] {
         for method in ["CreateSecret", "UpdateSecret"] {
             assert_eq!(code(&service.call(method, &message).await), "invalid_argument", "{method} {message}");
@@ -76,10 +79,12 @@ async fn the_organization_that_is_asked_for_is_not_regarded() {
 #[tokio::test]
 async fn an_image_pull_secret_is_a_docker_configuration() {
     let service = Service::new();
-    let pull = |value: &str| json!({
-        "id": {"name": "pull"},
-        "secretSpec": {"stringValue": value, "type": "SECRET_TYPE_IMAGE_PULL_SECRET"},
-    });
+    let pull = |value: &str| {
+        json!({
+            "id": {"name": "pull"},
+            "secretSpec": {"stringValue": value, "type": "SECRET_TYPE_IMAGE_PULL_SECRET"},
+        })
+    };
     let refused = service.call("CreateSecret", &pull("planted")).await;
     assert!(code(&refused) == "invalid_argument" && !refused.1.to_string().contains("planted"), "{}", refused.1);
     service.done("CreateSecret", &pull(DOCKER)).await;

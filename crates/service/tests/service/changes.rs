@@ -30,7 +30,8 @@ struct Anns;
 
 impl AccessPolicy for Anns {
     fn permits(&self, identity: &Identity, action: Action, id: &SecretId) -> bool {
-        matches!(action, Action::Get) || (*identity == Identity::Subject("ann".to_owned()) && id.name.starts_with("ann"))
+        matches!(action, Action::Get)
+            || (*identity == Identity::Subject("ann".to_owned()) && id.name.starts_with("ann"))
     }
 }
 

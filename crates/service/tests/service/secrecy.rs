@@ -34,7 +34,11 @@ impl MakeWriter<'_> for Log {
 #[tokio::test]
 async fn no_answer_log_line_or_metric_holds_a_value_and_every_write_is_noted() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(log.clone()).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let service = Service::new();
     let mut seen = Vec::new();

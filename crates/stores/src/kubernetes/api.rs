@@ -136,7 +136,9 @@ impl Api {
                 (WriteFailure::AlreadyExists, format!("{object} is in namespace {namespace} already"))
             }
             409 => (WriteFailure::Conflict, format!("{object} in namespace {namespace} was changed by others")),
-            401 => (WriteFailure::Denied, format!("the API server does not accept our credentials (401); it says: {says}")),
+            401 => {
+                (WriteFailure::Denied, format!("the API server does not accept our credentials (401); it says: {says}"))
+            }
             403 if status.message.contains("exceeded quota: ") => {
                 (WriteFailure::Full, format!("a ResourceQuota of namespace {namespace} is used up: {says}"))
             }
@@ -152,7 +154,10 @@ impl Api {
                 let causes = status.details.iter().flat_map(|details| &details.causes);
                 let fields: Vec<_> = causes.map(|cause| cause.field.as_str()).collect();
                 let fields = if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
-                (WriteFailure::Invalid, format!("the API server does not take {object} ({code} {}{fields})", status.reason))
+                (
+                    WriteFailure::Invalid,
+                    format!("the API server does not take {object} ({code} {}{fields})", status.reason),
+                )
             }
             429 => (WriteFailure::Unavailable, format!("the API server asks us to slow down (429); it says: {says}")),
             _ => (
@@ -175,7 +180,8 @@ fn found<T>(answer: Result<T, WriteError>) -> Result<Option<T>, WriteError> {
 
 /// Reads an answer. The parser's own words may quote it, so they are not passed on.
 pub(super) fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, WriteError> {
-    serde_json::from_slice(answer).map_err(|_| unavailable("the API server's answer is not what was asked for".to_owned()))
+    serde_json::from_slice(answer)
+        .map_err(|_| unavailable("the API server's answer is not what was asked for".to_owned()))
 }
 
 pub(super) fn unavailable(detail: String) -> WriteError {

@@ -150,7 +150,8 @@ fn written(metadata: &ObjectMeta, r#type: &'static str, key: &str, base64: &str)
     // Room for everything at once: a growing vector would leave copies of the value behind in memory.
     let mut body = Zeroizing::new(Vec::with_capacity(base64.len() + METADATA));
     let secret = Written { api_version: "v1", kind: "Secret", metadata, r#type, data };
-    serde_json::to_writer(&mut *body, &secret).expect("strings and maps always have a JSON form, and a vector takes every byte");
+    serde_json::to_writer(&mut *body, &secret)
+        .expect("strings and maps always have a JSON form, and a vector takes every byte");
     body
 }
 

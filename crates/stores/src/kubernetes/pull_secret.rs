@@ -47,7 +47,10 @@ pub(super) async fn keep_in_step(api: &Api, id: &SecretId) -> Result<(), WriteEr
                 continue;
             }
             Err(error) => {
-                let detail = format!("the secret itself is written, the Secret {copy} beside it is not; try again: {}", error.detail());
+                let detail = format!(
+                    "the secret itself is written, the Secret {copy} beside it is not; try again: {}",
+                    error.detail()
+                );
                 return Err(WriteError::new(error.failure(), detail));
             }
         }

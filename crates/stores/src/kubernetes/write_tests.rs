@@ -168,7 +168,7 @@ async fn a_list_reads_metadata_only_unless_it_does_not_tell_the_id() {
 async fn what_kubernetes_cannot_hold_is_refused_before_it_is_asked() {
     let server = ApiServer::default();
     let writer = server.writer();
-    let long = "x".repeat(190);
+    let long = "x".repeat(200);
     let with = |domain: &str, project: &str, name: &str| SecretId {
         domain: domain.to_owned(),
         project: project.to_owned(),

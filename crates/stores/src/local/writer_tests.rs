@@ -87,5 +87,8 @@ async fn lists_come_page_by_page() {
     let first = page(None).await.unwrap();
     let second = page(first.next.clone()).await.unwrap();
     let names = |page: &Page| page.secrets.iter().map(|secret| secret.id.name.clone()).collect::<Vec<_>>();
-    assert_eq!((names(&first), names(&second), second.next), (vec!["a".into(), "b".into()], vec!["c".to_owned()], None));
+    assert_eq!(
+        (names(&first), names(&second), second.next),
+        (vec!["a".into(), "b".into()], vec!["c".to_owned()], None)
+    );
 }

@@ -60,7 +60,9 @@ impl ApiServer {
                 let answer = server.answer(&parts.method, &parts.uri.to_string(), &accept, &body);
                 let Some((code, answer)) = answer else { return std::future::pending().await };
                 tokio::task::yield_now().await;
-                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+                Ok::<_, Infallible>(
+                    Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap(),
+                )
             }
         });
         KubernetesWriter::new(Client::new(service, "default"), "flyte", Duration::from_secs(2)).unwrap()
@@ -123,7 +125,14 @@ impl ApiServer {
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
-        self.0.lock().unwrap().requests.iter().filter(|request| !request.contains("/secrets/foreign")).cloned().collect()
+        self.0
+            .lock()
+            .unwrap()
+            .requests
+            .iter()
+            .filter(|request| !request.contains("/secrets/foreign"))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn forget_requests(&self) {
@@ -134,7 +143,10 @@ impl ApiServer {
     pub(super) fn values_of(&self, name: &str, key: &str) -> Vec<String> {
         let state = self.0.lock().unwrap();
         let of = state.history.iter().filter(|object| object["metadata"]["name"] == name);
-        of.map(|object| String::from_utf8(BASE64.decode(object["data"][key].as_str().unwrap().as_bytes()).unwrap()).unwrap()).collect()
+        of.map(|object| {
+            String::from_utf8(BASE64.decode(object["data"][key].as_str().unwrap().as_bytes()).unwrap()).unwrap()
+        })
+        .collect()
     }
 }
 
@@ -157,14 +169,16 @@ impl State {
             object["data"].as_object().unwrap().keys().map(|key| (format!("f:{key}"), json!({}))).collect();
         object["metadata"]["uid"] = json!(format!("uid-{}", self.version));
         object["metadata"]["creationTimestamp"] = json!("2026-11-23T15:00:00Z");
-        object["metadata"]["managedFields"] = json!([{"operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": keys}}]);
+        object["metadata"]["managedFields"] =
+            json!([{"operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": keys}}]);
         (201, self.store(object))
     }
 
     fn replace(&mut self, name: &str, mut object: Value) -> Answer {
         let Some(found) = self.objects.get(name).cloned() else { return status(404, "NotFound", "not found") };
         if let Trouble::ChangedBeforeReplace(times) = self.trouble {
-            self.trouble = times.checked_sub(1).filter(|left| *left > 0).map_or(Trouble::None, Trouble::ChangedBeforeReplace);
+            self.trouble =
+                times.checked_sub(1).filter(|left| *left > 0).map_or(Trouble::None, Trouble::ChangedBeforeReplace);
             self.store(found.clone());
         }
         let found = self.objects[name].clone();
@@ -195,13 +209,17 @@ impl State {
             let (name, value) = pair.split_once('=').unwrap();
             parameters.insert(name, value.replace("%3D", "=").replace("%2C", ",").replace("%2F", "/"));
         }
-        let wanted: Vec<_> = parameters["labelSelector"].split(',').map(|label| label.split_once('=').unwrap()).collect();
+        let wanted: Vec<_> =
+            parameters["labelSelector"].split(',').map(|label| label.split_once('=').unwrap()).collect();
         let fits = |object: &&Value| wanted.iter().all(|(label, value)| object["metadata"]["labels"][label] == *value);
         let from: usize = parameters.get("continue").map_or(0, |token| token.parse().unwrap());
         let all: Vec<_> = self.objects.values().filter(fits).collect();
         let next = if from + 2 < all.len() { (from + 2).to_string() } else { String::new() };
         let items: Vec<_> = all.into_iter().skip(from).take(2).map(metadata).collect();
-        (200, json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {"continue": next}, "items": items}))
+        (
+            200,
+            json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {"continue": next}, "items": items}),
+        )
     }
 }
 
