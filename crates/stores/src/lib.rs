@@ -45,10 +45,14 @@ pub mod local;
 mod look_up;
 #[cfg(test)]
 mod test_log;
+#[cfg(any(feature = "azure", feature = "kubernetes", feature = "vault"))]
+mod turns;
 pub mod values;
 #[cfg(feature = "vault")]
 pub mod vault;
 pub mod writer;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "vault"))]
+mod writing;
 
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 #[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
