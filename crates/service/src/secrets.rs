@@ -168,7 +168,7 @@ impl Secrets {
     /// The one place where something is written. It goes on to its end even if the caller goes away.
     async fn change(&self, caller: Caller, change: Change) -> Result<(), Problem> {
         if let Err(problem) = self.authorize(&caller.identity, change.action(), change.id()) {
-            audit::note(&caller, change.action(), change.id(), Err(&problem));
+            audit::note(&caller, change.action(), change.id(), Some(&problem));
             return Err(problem);
         }
         let secrets = self.clone();
@@ -188,7 +188,7 @@ impl Secrets {
             join_all(self.caches.iter().map(|cache| cache.invalidate(change.id()))).await;
         }
         let outcome = written.map_err(|error| self.failed(&error, change.id()));
-        audit::note(caller, change.action(), change.id(), outcome.as_ref().map(|()| ()));
+        audit::note(caller, change.action(), change.id(), outcome.as_ref().err());
         outcome
     }
 

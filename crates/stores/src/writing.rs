@@ -53,12 +53,15 @@ impl Names {
         id.check_components().map_err(|ambiguous| invalid(ambiguous.to_string()))?;
         let name = id.to_string();
         if !name.bytes().all(self.allowed) {
-            return Err(invalid(format!("{store} cannot hold this name, domain or project: they are made of {alphabet}")));
+            return Err(invalid(format!(
+                "{store} cannot hold this name, domain or project: they are made of {alphabet}"
+            )));
         }
         if name.len() > *longest {
             let room = longest.saturating_sub(name.len() - id.name.len());
             let length = id.name.len();
-            let problem = format!("the name has {length} characters; with this domain and project {store} has room for {room}");
+            let problem =
+                format!("the name has {length} characters; with this domain and project {store} has room for {room}");
             return Err(invalid(problem));
         }
         Ok(name)
@@ -130,6 +133,7 @@ pub(crate) async fn in_time<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, WriteError>>,
 ) -> Result<T, WriteError> {
-    let late = |_| WriteError::new(WriteFailure::Late, format!("{store} did not answer within {} ms", timeout.as_millis()));
+    let late =
+        |_| WriteError::new(WriteFailure::Late, format!("{store} did not answer within {} ms", timeout.as_millis()));
     tokio::time::timeout(timeout, work).await.map_err(late)?
 }

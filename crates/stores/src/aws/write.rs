@@ -25,9 +25,7 @@ use super::{AwsSettings, AwsSettingsError, MAX_NAME, client, default_chain, is_n
 use crate::cloud::write::{
     ATTEMPTS, MAX_LISTED, Names, check_new_value, check_value, in_time, overtaken, pause, too_many,
 };
-use crate::writer::{
-    NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure,
-};
+use crate::writer::{NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure};
 
 const STORE: &str = "AWS Secrets Manager";
 /// The tag of every secret that is made here.
@@ -39,12 +37,8 @@ const PAGE: i32 = 100;
 /// How often a call is sent.
 const TRIES: u32 = 3;
 
-const NAMES: Names = Names {
-    store: STORE,
-    allowed: is_name_character,
-    alphabet: "A-Z a-z 0-9 / _ + = . @ -",
-    longest: MAX_NAME,
-};
+const NAMES: Names =
+    Names { store: STORE, allowed: is_name_character, alphabet: "A-Z a-z 0-9 / _ + = . @ -", longest: MAX_NAME };
 
 /// The secrets of one account and region of AWS Secrets Manager, to be written.
 ///
@@ -105,7 +99,9 @@ impl AwsWriter {
         let call = self.client.create_secret().name(name).set_tags(Some(tags(secret.kind)));
         let (text, bytes) = value(&secret.value);
         let call = call.set_secret_string(text).set_secret_binary(bytes).send().await;
-        call.map(drop).map_err(|error| write_failure::of_call(&error, "secretsmanager:CreateSecret and secretsmanager:TagResource"))
+        call.map(drop).map_err(|error| {
+            write_failure::of_call(&error, "secretsmanager:CreateSecret and secretsmanager:TagResource")
+        })
     }
 
     async fn replace(&self, secret: &NewSecret) -> Result<(), WriteError> {

@@ -21,9 +21,7 @@ use super::claim::{self, Labels};
 use super::write_api::{Api, id_of};
 use super::{GcpSettings, GcpSettingsError, MAX_NAME, connect, is_name_character};
 use crate::cloud::write::{ATTEMPTS, Names, check_new_value, check_value, in_time, overtaken, pause};
-use crate::writer::{
-    NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure,
-};
+use crate::writer::{NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure};
 
 const STORE: &str = "GCP Secret Manager";
 /// The label of every secret that is made here.
@@ -33,8 +31,7 @@ const PULL: (&str, &str) = ("flyte-secret-type", "image-pull-secret");
 /// So many secrets that seem to be half made are looked at at once.
 const CONCURRENT_READS: usize = 8;
 
-const NAMES: Names =
-    Names { store: STORE, allowed: is_name_character, alphabet: "A-Z a-z 0-9 _ -", longest: MAX_NAME };
+const NAMES: Names = Names { store: STORE, allowed: is_name_character, alphabet: "A-Z a-z 0-9 _ -", longest: MAX_NAME };
 
 /// The secrets of one project of GCP Secret Manager, to be written.
 ///

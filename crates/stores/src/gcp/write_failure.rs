@@ -52,12 +52,15 @@ fn of_status(status: &Status, action: Action, project: &str) -> Option<WriteErro
         // A policy of the organization, or a key of one's own that cannot be used.
         (Code::FailedPrecondition, _) => (
             WriteFailure::Denied,
-            format!("; check the organization's policies for the project {project}, and its keys if it has keys of its own"),
+            format!(
+                "; check the organization's policies for the project {project}, and its keys if it has keys of its own"
+            ),
         ),
         // What is missing is the project.
-        (Code::NotFound, Action::Create | Action::List) => {
-            (WriteFailure::Denied, format!("; check that the project {project} is there and has the Secret Manager API"))
-        }
+        (Code::NotFound, Action::Create | Action::List) => (
+            WriteFailure::Denied,
+            format!("; check that the project {project} is there and has the Secret Manager API"),
+        ),
         (Code::PermissionDenied, _) => (
             WriteFailure::Denied,
             format!(
