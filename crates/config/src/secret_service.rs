@@ -48,7 +48,7 @@ pub enum SecretServiceStore {
 /// Checks what values have to do with each other.
 pub(crate) fn check(values: Getter<'_>, errors: &mut Vec<ConfigError>) {
     let (port, metrics) = ("secret.server.port", "secret.server.metricsPort");
-    if values.port(port) != 0 && values.port(port) == values.port(metrics) {
+    if values.port(port) == values.port(metrics) {
         let message = format!("the same port as {port}; choose another one for either");
         errors.push(ConfigError::new(values.origin(metrics), metrics, message));
     }

@@ -26,7 +26,6 @@ const BODIES: usize = 64;
 /// `grpc.reflection`. `cluster` is the name that [`Secrets`] are said to be present in; empty: none.
 ///
 /// The second part tells health checks when the service is about to end.
-#[must_use]
 pub fn router(secrets: Secrets, cluster: &str, metrics: Metrics) -> (Router, Arc<StaticChecker>) {
     let rpc = SecretRpc { secrets, cluster: cluster.to_owned() };
     let services = Services::new().add_service(Arc::new(rpc)).add_service(Arc::new(ThisServer));
