@@ -24,6 +24,7 @@ mod stores;
 #[cfg(feature = "otel")]
 mod traces;
 mod unregister;
+mod writers;
 
 use std::ffi::OsStr;
 use std::path::Path;

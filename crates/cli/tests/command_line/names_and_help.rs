@@ -2,7 +2,7 @@
 
 use crate::program::{Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "",
     "webhook",
     "webhook init-certs",
