@@ -14,6 +14,7 @@ mod inject;
 mod logging;
 mod offline;
 mod output;
+mod propagate;
 mod secret;
 mod serve;
 mod setup;
@@ -32,7 +33,9 @@ use flyte_secrets_config::ConfigErrors;
 use flyte_secrets_core::Profile;
 use flyte_secrets_webhook::doctor::Level;
 
-use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
+use args::{
+    AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, PropagateOutput, TextOutput, WebhookCommand,
+};
 use output::Message;
 use setup::{Surroundings, split_arguments};
 
@@ -110,6 +113,7 @@ fn implied_profile(program: &OsStr) -> Option<Profile> {
 fn wants_json(command: &Command) -> bool {
     match command {
         Command::Inject(args) => args.output == InjectOutput::Json,
+        Command::Propagate(args) => args.output == PropagateOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
         Command::Doctor(args) => args.output == TextOutput::Json,
@@ -125,6 +129,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
     let config = &cli.config;
     match &cli.command {
         Command::Annotations(command) => return Ok(annotations::run(command)?),
+        Command::Propagate(args) => return Ok(propagate::run(args)?),
         Command::Config(command) => return config::run(surroundings, config, command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -147,7 +152,9 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Secret(args) => secret::run(surroundings, config, args).await,
             Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,
-            Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } => Ok(()),
+            Command::Annotations(_) | Command::Config(_) | Command::Completions { .. } | Command::Propagate(_) => {
+                Ok(())
+            }
         }
     });
     // What still runs was given up: a name that does not resolve, say, would keep us for as long as it takes.
