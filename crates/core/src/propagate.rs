@@ -141,7 +141,7 @@ pub fn propagate(
     let mut after = object.clone();
     let mut done: Vec<String> = Vec::new();
     for place in &places {
-        for pointer in place.make(&mut after)? {
+        for pointer in place.make(&mut after, !metadata.is_empty())? {
             if !done.contains(&pointer) {
                 put(&mut after, &pointer, place.shape, metadata)?;
                 done.push(pointer);

@@ -65,11 +65,11 @@ impl<'a> Place<'a> {
         self.path.parse().expect("it was read when the place was made; a test reads those of the table")
     }
 
-    /// The places of an object, as JSON pointers; missing ones are made where that is meant.
-    pub(super) fn make(&self, object: &mut Value) -> Result<Vec<String>, NotAnObject> {
+    /// The places of an object, as JSON pointers; missing ones are made where that is meant and there is `need`.
+    pub(super) fn make(&self, object: &mut Value, need: bool) -> Result<Vec<String>, NotAnObject> {
         let mut pointers = Vec::new();
         for found in self.path().find(object)? {
-            if found.can_be_made(self.made) {
+            if need && found.can_be_made(self.made) {
                 pointers.extend(found.make(object));
             } else {
                 pointers.extend(found.complete());
