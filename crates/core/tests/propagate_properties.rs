@@ -100,7 +100,7 @@ fn strip(value: &mut Value, holder: &str, member: &str, written: &BTreeMap<Strin
     else {
         return;
     };
-    members.retain(|name, _| !written.contains_key(name) && !(asks && name.starts_with(PREFIX)));
+    members.retain(|name, _| !(written.contains_key(name) || (asks && name.starts_with(PREFIX))));
 }
 
 /// Members that were made only to hold what was written are nothing without it.

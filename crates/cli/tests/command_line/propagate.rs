@@ -248,3 +248,27 @@ fn pods_that_do_not_stand_in_an_object_as_a_whole_are_said_to_be_served_at_admis
     let explained = program.run_with(&["explain", "-f", "-", "-o", "json"], asking.as_bytes()).json();
     assert_eq!(explained[0]["decision"], "served at admission");
 }
+
+#[test]
+fn the_table_of_the_documentation_is_that_of_the_program() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/propagate.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines: Vec<&str> = page.lines().filter(|line| line.ends_with(" |") && !line.starts_with("| kind ")).collect();
+    let rows = Program::new().run(&["propagate", "--list-kinds", "-o", "json"]).json();
+    let expected: Vec<String> = rows.as_array().unwrap().iter().map(documented).collect();
+    assert_eq!(lines, expected);
+}
+
+/// A row as the page has it.
+fn documented(row: &Value) -> String {
+    let text = |member: &str| row[member].as_str().unwrap_or_default();
+    let (group, only) = (text("group"), text("onlyWith"));
+    let group = if group.is_empty() { String::new() } else { format!(" of `{group}`") };
+    let only = if only.is_empty() { String::new() } else { format!(", with `spec.{only}`") };
+    let path = |place: &Value| {
+        let path = place["path"].as_str().unwrap();
+        if path.contains(' ') { path.to_owned() } else { format!("`{path}`") }
+    };
+    let paths: Vec<String> = row["places"].as_array().unwrap().iter().map(path).collect();
+    format!("| {}{group}{only} | {} | {} | {} |", text("kind"), paths.join("<br>"), text("inject"), text("source"))
+}

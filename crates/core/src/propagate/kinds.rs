@@ -162,11 +162,11 @@ const SPARK: &str =
 const TRAINING: &str = "training-operator pkg/controller.v1/common/pod.go: createNewPod";
 const RAY: &str =
     "kuberay ray-operator/controllers/ray/common/pod.go: DefaultHeadPodTemplate, DefaultWorkerPodTemplate";
-const DASK: &str = "dask-kubernetes dask_kubernetes/operator/controller/controller.py";
+const DASK: &str = "dask-kubernetes dask_kubernetes/operator/controller/controller.py: daskcluster_create_components, daskjob_create_components";
 const ARGO_SOURCE: &str = "argo-workflows workflow/controller/workflowpod.go: addMetadata";
 const KNATIVE: &str = "serving pkg/reconciler/revision/resources/meta.go: makeLabels, podAnnotations";
 const VOLCANO: &str = "volcano pkg/controllers/job/job_controller_util.go: createJobPod";
-const TRAINER: &str = "trainer pkg/runtime/core/trainingruntime.go";
+const TRAINER: &str = "trainer pkg/runtime/framework/plugins/jobset/builder.go; jobset pkg/controllers/jobset_controller.go: constructJob";
 
 /// All known kinds. Those that Kueue manages are among them: it adds a queue's name to the object and leaves the pods'
 /// metadata alone.
@@ -213,7 +213,7 @@ pub static KINDS: &[Kind] = &[
         &[part(
             "spec.runtimePatches[manager=flyte.org/secrets].trainingRuntimeSpec.template.spec.replicatedJobs[name=node].template.spec.template",
         )],
-        TRAINER,
+        "trainer pkg/runtime/core/trainingruntime.go: mergeRuntimePatches (2.2)",
     ),
     row("trainer.kubeflow.org", "TrainingRuntime", TRAINING_RUNTIME, TRAINER),
     row("trainer.kubeflow.org", "ClusterTrainingRuntime", TRAINING_RUNTIME, TRAINER),
@@ -231,7 +231,7 @@ pub static KINDS: &[Kind] = &[
             template("spec.rayClusterSpec.workerGroupSpecs[].template"),
             template("spec.submitterPodTemplate"),
         ],
-        "the same; kuberay ray-operator/controllers/ray/rayjob_controller.go: getSubmitterTemplate",
+        "as RayCluster; kuberay ray-operator/controllers/ray/rayjob_controller.go: getSubmitterTemplate",
     ),
     row(
         "ray.io",
