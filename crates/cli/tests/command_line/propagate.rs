@@ -12,7 +12,7 @@ const REQUESTS: [&str; 4] = ["--secret", "team/token,mount=ENV_VAR", "--secret",
 const TOKEN: &str = "m4zg54lqhiqce4dfmfwsectlmv3tuibcorxwwzloeifg122vnz1f53tfof1ws3tfnvsw34b1ebcu3vs6kzavecq";
 /// Kinds that hold no whole pod: what is served there, and where.
 const NOT_WHOLE: [(&str, &[&str]); 8] = [
-    ("SparkApplication", &["/spec/driver", "/spec/executor"]),
+    ("SparkApplication", &["/spec/driver", "/spec/executor", "/spec/driver/template/metadata"]),
     ("ScheduledSparkApplication", &["/spec/template/driver", "/spec/template/executor"]),
     ("FlinkDeployment", &["/spec/podTemplate/metadata", "/spec/taskManager/podTemplate/metadata"]),
     ("Workflow", &["/spec/podMetadata", "/spec/templates/0/metadata"]),

@@ -180,11 +180,27 @@ pub static KINDS: &[Kind] = &[
     row("apps", "DaemonSet", TEMPLATE, KUBERNETES),
     row("batch", "Job", TEMPLATE, KUBERNETES),
     row("batch", "CronJob", &[template("spec.jobTemplate.spec.template")], KUBERNETES),
-    row("sparkoperator.k8s.io", "SparkApplication", &[metadata("spec.driver"), metadata("spec.executor")], SPARK),
+    row(
+        "sparkoperator.k8s.io",
+        "SparkApplication",
+        &[
+            metadata("spec.driver"),
+            metadata("spec.executor"),
+            // What these say is added.
+            part("spec.driver.template"),
+            part("spec.executor.template"),
+        ],
+        SPARK,
+    ),
     row(
         "sparkoperator.k8s.io",
         "ScheduledSparkApplication",
-        &[metadata("spec.template.driver"), metadata("spec.template.executor")],
+        &[
+            metadata("spec.template.driver"),
+            metadata("spec.template.executor"),
+            part("spec.template.driver.template"),
+            part("spec.template.executor.template"),
+        ],
         SPARK,
     ),
     row("kubeflow.org", "PyTorchJob", &[template("spec.pytorchReplicaSpecs.*.template")], TRAINING),
