@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: Debian packages, the test
 # bed's programs, a Python with flytekit, one with servers of stores, one with the
-# schemas of Kubernetes, cargo-deny, and for the image buildah, cargo-auditable, syft and helm.
+# schemas of Kubernetes, definitions of operators' kinds, cargo-deny, and for the image buildah, cargo-auditable, syft and helm.
 # Takes no time when all is there.
 #
 #   install.sh         everything
@@ -103,6 +103,7 @@ say "test bed: $((SECONDS - begin)) s"
 "$tests/python/venv.sh" >/dev/null
 "$tests/python/venv.sh" stores >/dev/null
 "$tests/python/venv.sh" charts >/dev/null
+"$tests/crds/fetch.sh" >/dev/null
 "$tests/python/venv.sh" tools >/dev/null
 helm
 cargo_auditable

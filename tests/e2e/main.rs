@@ -25,6 +25,7 @@ mod mirror_soak;
 mod mirrors;
 mod no_value_in_the_pod;
 mod pods;
+mod propagate;
 mod registration;
 mod registration_bundle;
 mod registration_fields;

@@ -1,12 +1,15 @@
 //! The command line: names, defaults and help.
 
 mod get;
+mod propagate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_secrets_core::Profile;
+
 pub(crate) use get::GetArgs;
+pub(crate) use propagate::{PropagateArgs, PropagateOutput};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -140,6 +143,8 @@ pub(crate) enum Command {
     Unregister(UnregisterArgs),
     /// Inject secrets into Pods and objects that hold them, as the webhook would; needs no cluster
     Inject(InjectArgs),
+    /// Put requests where the pods of an object get their labels and annotations: Jobs, SparkApplications, RayClusters, …
+    Propagate(PropagateArgs),
     /// Say for each request of a pod what every manager answers and what the task will see
     Explain(ExplainArgs),
     /// Write and read the annotations in which pods carry their requests

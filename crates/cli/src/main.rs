@@ -16,6 +16,7 @@ mod inject;
 mod logging;
 mod offline;
 mod output;
+mod propagate;
 mod secret;
 mod serve;
 mod setup;
@@ -34,7 +35,9 @@ use flyte_secrets_config::ConfigErrors;
 use flyte_secrets_core::Profile;
 use flyte_secrets_webhook::doctor::Level;
 
-use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
+use args::{
+    AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, PropagateOutput, TextOutput, WebhookCommand,
+};
 use output::Message;
 use setup::{Surroundings, split_arguments};
 
@@ -118,6 +121,7 @@ fn implied_profile(program: &OsStr) -> Option<Profile> {
 fn wants_json(command: &Command) -> bool {
     match command {
         Command::Inject(args) => args.output == InjectOutput::Json,
+        Command::Propagate(args) => args.output == PropagateOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
         Command::Get(args) => args.output == TextOutput::Json,
@@ -134,6 +138,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
     let config = &cli.config;
     match &cli.command {
         Command::Annotations(command) => return Ok(annotations::run(command)?),
+        Command::Propagate(args) => return Ok(propagate::run(args)?),
         Command::Config(command) => return config::run(surroundings, config, command),
         Command::Get(args) => return get::run(args),
         Command::Completions { shell } => {
@@ -157,7 +162,11 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Secret(args) => secret::run(surroundings, config, args).await,
             Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,
-            Command::Annotations(_) | Command::Config(_) | Command::Get(_) | Command::Completions { .. } => Ok(()),
+            Command::Annotations(_)
+            | Command::Config(_)
+            | Command::Get(_)
+            | Command::Completions { .. }
+            | Command::Propagate(_) => Ok(()),
         }
     });
     // What still runs was given up: a name that does not resolve, say, would keep us for as long as it takes.

@@ -15,6 +15,7 @@ mod names_and_help;
 mod normalised;
 mod odd_input;
 mod program;
+mod propagate;
 mod secret;
 mod surroundings;
 mod vectors;

@@ -2,12 +2,13 @@
 
 use crate::program::{Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "",
     "webhook",
     "webhook init-certs",
     "init-certs",
     "inject",
+    "propagate",
     "explain",
     "annotations",
     "annotations encode",
@@ -41,6 +42,7 @@ fn help_shows_examples() {
         "",
         "webhook",
         "inject",
+        "propagate",
         "explain",
         "annotations encode",
         "annotations decode",
