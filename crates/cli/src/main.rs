@@ -9,6 +9,7 @@ mod doctor;
 mod documents;
 mod endpoint;
 mod explain;
+mod hardening;
 mod init_certs;
 mod inject;
 mod logging;
