@@ -19,6 +19,7 @@ pub mod mirror;
 pub mod outline;
 pub mod patch;
 pub mod paths;
+pub mod realise;
 pub mod secret;
 pub mod secret_name;
 pub mod settings;
