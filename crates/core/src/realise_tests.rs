@@ -8,9 +8,7 @@ fn text(value: &SecretValue) -> &str {
 
 /// Secrets hold `<secret>/<key>` for every key but `missing`.
 fn realised(plan: &Plan) -> Realised {
-    plan.realise(|SecretReference { name, key }| {
-        (key != "missing").then(|| SecretValue::text(format!("{name}/{key}")))
-    })
+    plan.realise(|SecretReference { name, key }| (key != "missing").then(|| SecretValue::text(format!("{name}/{key}"))))
 }
 
 fn variables(pod: &Value, wanted: impl Fn(&str) -> bool) -> Vec<(String, String, bool)> {
@@ -92,7 +90,8 @@ fn files_are_those_of_every_volume_below_the_folder_of_the_secrets() {
             {"name": "beside", "secret": {"secretName": "group", "items": [{"key": "a", "path": "a"}]}},
         ],
     }});
-    let expected = [("Key", "m1/value"), ("group/key", "group/KEY"), ("group/v1/key", "group/KEY"), ("key", "m1/value")];
+    let expected =
+        [("Key", "m1/value"), ("group/key", "group/KEY"), ("group/v1/key", "group/KEY"), ("key", "m1/value")];
     assert_eq!(files(&pod), expected.map(|(path, value)| (path.to_owned(), value.to_owned())));
 }
 
