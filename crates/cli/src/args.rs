@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_secrets_core::Profile;
 
+use crate::exec::args::ExecArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   flyte-secrets dev                         see the whole way of a secret, without a cluster
@@ -138,6 +140,8 @@ pub(crate) enum Command {
     Inject(InjectArgs),
     /// Say for each request of a pod what every manager answers and what the task will see
     Explain(ExplainArgs),
+    /// Run a command with the variables and files that a pod would get
+    Exec(ExecArgs),
     /// Write and read the annotations in which pods carry their requests
     #[command(subcommand)]
     Annotations(AnnotationsCommand),

@@ -2,13 +2,14 @@
 
 use crate::program::{Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "",
     "webhook",
     "webhook init-certs",
     "init-certs",
     "inject",
     "explain",
+    "exec",
     "annotations",
     "annotations encode",
     "annotations decode",
@@ -36,9 +37,18 @@ fn every_command_explains_itself() {
 
 #[test]
 fn help_shows_examples() {
-    for command in
-        ["", "webhook", "inject", "explain", "annotations encode", "annotations decode", "secret", "config", "dev"]
-    {
+    for command in [
+        "",
+        "webhook",
+        "inject",
+        "explain",
+        "exec",
+        "annotations encode",
+        "annotations decode",
+        "secret",
+        "config",
+        "dev",
+    ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = Program::new().run(&arguments).done();
         let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{command}: {help}"));
