@@ -1,6 +1,7 @@
 //! `exec`: a command with the variables and files that a pod would get. No cluster here; `tests/e2e/exec.rs` has one.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -298,32 +299,40 @@ fn a_signal_reaches_the_command_which_may_end_as_it_likes() {
     }
 }
 
+/// The state of a process: `T` for a stopped one.
+fn state(pid: &str) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1[..1].to_owned()
+}
+
 #[test]
-fn what_is_typed_at_a_terminal_arrives_once_and_the_command_can_be_stopped_and_continued() {
-    // script(1) makes a terminal; what it reads is typed there.
+fn at_a_terminal_it_is_a_job_like_others() {
     let program = program();
-    let path = env!("CARGO_BIN_EXE_flyte-secrets");
-    fs::write(
-        program.folder().join("count.sh"),
-        "n=0; trap 'n=$((n+1))' INT; echo ready > ready; i=0; while [ $i -lt 30 ]; do sleep 0.05; i=$((i+1)); done; \
-         ps -o stat= -p $$ | tr -d ' ' > stat; echo $n > count",
-    )
-    .unwrap();
-    let line = format!("{path} exec --values values.yaml --secret api_key -- sh count.sh");
+    program.file(
+        "count.sh",
+        "n=0; trap 'n=$((n+1))' INT; sleep 1.5 & child=$!; echo $$ $PPID > ready; \
+         while kill -0 $child 2> /dev/null; do wait $child; done; echo $n > count",
+    );
+    // script(1) makes a terminal; what it reads is typed there.
     let mut command = Command::new("script");
-    command.args(["-q", "-e", "-c", &line, "/dev/null"]).current_dir(program.folder());
-    let mut child = command.env("HOME", program.folder()).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    written(&program.folder().join("ready"));
-    use std::io::Write;
+    command.args(["-q", "-c", "sh -i", "/dev/null"]).current_dir(program.folder()).env("HOME", program.folder());
+    let mut child = command.env("PS1", "").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut terminal = child.stdin.take().unwrap();
-    // Ctrl-C.
-    terminal.write_all(b"\x03").unwrap();
-    terminal.flush().unwrap();
+    let mut type_in = |text: &str| terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush()).unwrap();
+    let path = env!("CARGO_BIN_EXE_flyte-secrets");
+    type_in(&format!("{path} exec --values values.yaml --secret api_key -- sh count.sh\n"));
+    let ready = written(&program.folder().join("ready"));
+    let (inner, outer) = ready.split_once(' ').unwrap();
+    // Ctrl-Z stops both, `fg` has both go on.
+    type_in("\x1a");
+    wait_for("both stop", || state(inner) == "T" && state(outer) == "T");
+    type_in("fg\n");
+    wait_for("both go on", || state(inner) != "T" && state(outer) != "T");
+    // Ctrl-C reaches the command once: from the terminal, and not from us too.
+    type_in("\x03");
     assert_eq!(written(&program.folder().join("count")), "1");
-    // In the foreground of its terminal: no session or process group of its own.
-    assert!(written(&program.folder().join("stat")).contains('+'));
-    drop(terminal);
-    assert!(child.wait().unwrap().success());
+    type_in("exit\n");
+    child.wait().unwrap();
 }
 
 #[test]
@@ -378,37 +387,50 @@ fn a_value_is_nowhere_but_in_the_environment_of_the_command_and_its_files() {
     child.wait().unwrap();
 }
 
-/// Needs root, to become somebody else: the files of a process that is not dumpable are root's.
+/// The files of a process that is not dumpable are root's (proc(5)), so root has to become somebody else to see it.
 #[test]
 fn another_process_of_the_same_user_cannot_read_its_memory() {
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return;
-    }
     const NOBODY: u32 = 65534;
-    // Where that user may read and execute.
-    let folder = tempfile::tempdir_in(SHARED_MEMORY).unwrap();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let as_user = |command: &mut Command| {
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    };
+    // Where that user may read, write and execute.
+    let folder = tempfile::tempdir_in("/tmp").unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let binary = folder.path().join("flyte-secrets");
     fs::copy(env!("CARGO_BIN_EXE_flyte-secrets"), &binary).unwrap();
     fs::write(folder.path().join("values.yaml"), format!("{SCOPE}api_key: {VALUE}\n")).unwrap();
-    let mut child = Command::new(&binary)
-        .args(["exec", "--values", "values.yaml", "--secret", "api_key", "--", "sh", "-c", "echo x > ready; sleep 60"])
-        .current_dir(folder.path())
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    written(&folder.path().join("ready"));
-    let process = format!("/proc/{}", child.id());
-    assert_eq!(fs::metadata(format!("{process}/mem")).unwrap().uid(), 0);
-    for file in ["mem", "environ", "maps"] {
-        let path = format!("{process}/{file}");
-        let read = Command::new("head").args(["-c", "1", &path]).uid(NOBODY).gid(NOBODY).stderr(Stdio::null()).status();
-        assert!(!read.unwrap().success(), "{path}");
+    let mut command = Command::new(&binary);
+    command.args([
+        "exec",
+        "--values",
+        "values.yaml",
+        "--secret",
+        "api_key",
+        "--",
+        "sh",
+        "-c",
+        "echo $$ > ready; sleep 60",
+    ]);
+    command.current_dir(folder.path()).env_clear().env("PATH", "/usr/bin:/bin").process_group(0);
+    as_user(&mut command);
+    let mut child = command.spawn().unwrap();
+    let inner = written(&folder.path().join("ready"));
+    let can_read = |pid: &str, file: &str| {
+        let mut head = Command::new("head");
+        head.args(["-c", "1", &format!("/proc/{pid}/{file}")]).stdout(Stdio::null()).stderr(Stdio::null());
+        as_user(&mut head);
+        head.status().unwrap().success()
+    };
+    let outer = child.id().to_string();
+    assert_eq!(fs::metadata(format!("/proc/{outer}/mem")).unwrap().uid(), 0);
+    for file in ["environ", "maps", "auxv"] {
+        // The command is what it makes of itself: so the question can be answered both ways.
+        assert_eq!((can_read(&outer, file), can_read(&inner, file)), (false, true), "{file}");
     }
-    Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status().unwrap();
+    Command::new("kill").args(["-KILL", "--", &format!("-{outer}")]).status().unwrap();
     child.wait().unwrap();
 }
