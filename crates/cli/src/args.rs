@@ -18,6 +18,7 @@ Exit codes:
   0  done        1  failed: bad input, configuration or surroundings
   2  the command line cannot be read        3  a pod was refused
   4  doctor found warnings                  5  doctor found errors
+  exec ends as the command that it runs, or with 125 if that was not started
 
 Every setting can be given as a flag with its path, --webhook.certDir=/certs, or as an environment
 variable, WEBHOOK_CERTDIR; `flyte-secrets config reference` lists them all.";
