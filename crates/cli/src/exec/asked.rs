@@ -1,6 +1,6 @@
 //! What is asked for: a pod, made of requests or read from a file, and Secrets that were given beside it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 use data_encoding::BASE64;
@@ -34,11 +34,18 @@ pub(super) enum Asked {
     },
 }
 
+/// A Secret of a file.
+pub(super) struct Given {
+    /// Every namespace, where it names none.
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+    pub(super) values: Values,
+}
+
 /// What the command line and its files say.
 pub(super) struct Input {
     pub(super) asked: Asked,
-    /// Secrets of the files, by name.
-    pub(super) secrets: HashMap<String, Values>,
+    pub(super) secrets: Vec<Given>,
 }
 
 impl Input {
@@ -111,7 +118,7 @@ struct FoundPod {
 #[derive(Default)]
 struct Found {
     pods: Vec<FoundPod>,
-    secrets: HashMap<String, Values>,
+    secrets: Vec<Given>,
 }
 
 impl Found {
@@ -145,9 +152,11 @@ impl Found {
         match object["kind"].as_str() {
             Some("Secret") => {
                 let name = object["metadata"]["name"].as_str().context("a Secret without a name")?.to_owned();
+                let namespace = object["metadata"]["namespace"].as_str().filter(|name| !name.is_empty());
+                let namespace = namespace.map(str::to_owned);
                 let values = values(object).with_context(|| format!("the Secret {name:?}"));
                 wipe(object);
-                self.secrets.entry(name).or_default().extend(values?);
+                self.secrets.push(Given { namespace, name, values: values? });
                 Ok(())
             }
             Some(kind) if kind.ends_with("List") => {

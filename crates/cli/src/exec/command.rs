@@ -111,20 +111,23 @@ fn in_foreground() -> bool {
 }
 
 /// The signals that are passed on.
-pub(super) struct Signals([(Signal, tokio::signal::unix::Signal); 6]);
+pub(super) struct Signals(Vec<(Signal, tokio::signal::unix::Signal)>);
 
 impl Signals {
-    /// From now on they do not end this process.
+    /// From now on they do not end this process. Those that it was started to ignore, by nohup(1) say, stay ignored, and the
+    /// command ignores them too.
     pub(super) fn new() -> io::Result<Self> {
-        let one = |number: Signal, kind| Ok::<_, io::Error>((number, signal(kind)?));
-        Ok(Self([
-            one(Signal::TERM, SignalKind::terminate())?,
-            one(Signal::INT, SignalKind::interrupt())?,
-            one(Signal::HUP, SignalKind::hangup())?,
-            one(Signal::QUIT, SignalKind::quit())?,
-            one(Signal::USR1, SignalKind::user_defined1())?,
-            one(Signal::USR2, SignalKind::user_defined2())?,
-        ]))
+        let all = [
+            (Signal::TERM, SignalKind::terminate()),
+            (Signal::INT, SignalKind::interrupt()),
+            (Signal::HUP, SignalKind::hangup()),
+            (Signal::QUIT, SignalKind::quit()),
+            (Signal::USR1, SignalKind::user_defined1()),
+            (Signal::USR2, SignalKind::user_defined2()),
+        ];
+        let ignored = ignored();
+        let ours = all.into_iter().filter(|(number, _)| ignored & (1 << (number.as_raw() - 1)) == 0);
+        Ok(Self(ours.map(|(number, kind)| Ok((number, signal(kind)?))).collect::<io::Result<_>>()?))
     }
 
     /// The next one that arrives.
@@ -144,4 +147,11 @@ impl Signals {
     pub(super) fn code(number: Signal) -> u8 {
         u8::try_from(128 + number.as_raw()).unwrap_or(u8::MAX)
     }
+}
+
+/// The signals that this process ignores, a bit each (proc_pid_status(5), `SigIgn`); none where nobody tells.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }

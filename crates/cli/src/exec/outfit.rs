@@ -21,7 +21,7 @@ use flyte_secrets_webhook::kubernetes::{client, read_secret};
 use serde_json::Value;
 
 use super::args::ExecArgs;
-use super::asked::{Asked, Input, Values, pod_for};
+use super::asked::{Asked, Given, Input, Values, pod_for};
 use super::here::Here;
 use crate::output::Message;
 use crate::{Failed, documents, inject, stores, with_causes};
@@ -186,17 +186,14 @@ struct Held {
 
 impl Held {
     /// Mirrors are not written but kept here; other Secrets are those of the files, else those of the cluster.
-    async fn gather(
-        plan: &Plan,
-        admission: &Admission,
-        given: HashMap<String, Values>,
-        namespace: &str,
-    ) -> Result<Self> {
+    async fn gather(plan: &Plan, admission: &Admission, given: Vec<Given>, namespace: &str) -> Result<Self> {
         let mirrors = admission.handled.iter().filter_map(|one| match one.way.as_ref()? {
             Way::Mirror(mirror) => Some((mirror.name.clone(), mirror.value.clone())),
             Way::Stored(_) | Way::PodSpec => None,
         });
-        let mut held = Self { mirrors: mirrors.collect(), secrets: given };
+        let given = given.into_iter().filter(|one| one.namespace.as_deref().is_none_or(|name| name == namespace));
+        let secrets = given.map(|Given { name, values, .. }| (name, values));
+        let mut held = Self { mirrors: mirrors.collect(), secrets: secrets.collect() };
         let names: BTreeSet<&str> = plan
             .references()
             .into_iter()

@@ -129,6 +129,16 @@ fn secrets_of_a_file_stand_for_those_of_a_cluster() {
 }
 
 #[test]
+fn a_secret_of_another_namespace_is_another_secret() {
+    let program = program();
+    program.file("secret.yaml", "{kind: Secret, metadata: {name: db, namespace: mine}, stringData: {password: x}}");
+    let options = ["-f", "secret.yaml", "--secret", "db/password:env"];
+    let script = "echo $_UNION_DB_PASSWORD";
+    assert_eq!(exec(&program, &[&options[..], &["-n", "mine"]].concat(), script).done(), "x\n");
+    assert!(not_started(exec(&program, &[&options[..], &["-n", "other"]].concat(), script)).contains("Secret \"db\""));
+}
+
+#[test]
 fn what_a_pod_starts_without_is_told() {
     let program = program();
     program.file("secret.yaml", "{kind: Secret, metadata: {name: db}, data: {}}");
@@ -297,6 +307,23 @@ fn a_signal_reaches_the_command_which_may_end_as_it_likes() {
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
         assert!(!folder.exists(), "{signal}");
     }
+}
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    // As nohup(1) starts a command.
+    let program = program();
+    let script = "trap '' HUP; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_flyte-secrets"), "exec", "--values", "values.yaml"]);
+    command.args(["--secret", "api_key", "--", "sh", "-c", "echo x > ready; sleep 0.3; exit 5"]);
+    let mut child =
+        command.current_dir(program.folder()).env("HOME", program.folder()).process_group(0).spawn().unwrap();
+    written(&program.folder().join("ready"));
+    for process in [child.id().to_string(), format!("-{}", child.id())] {
+        assert!(Command::new("kill").args(["-HUP", "--", &process]).status().unwrap().success());
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(5));
 }
 
 /// The state of a process: `T` for a stopped one.
