@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::flytekit::{PROGRAM, reading_pod, run as run_pod, venv};
 use crate::harness::identity::service_account;
 use crate::harness::program::{self, command, run};
+use crate::harness::webhook::local_store;
 use crate::harness::{Namespace, Setup, Webhook, bed, request};
 
 const PASSWORD: &str = "planted password $HOME $(X) $$";
@@ -137,4 +138,62 @@ async fn in_a_pod_that_was_injected_its_own_secrets_come_first() {
         data_encoding::BASE64.decode(variable["base64"].as_str().unwrap().as_bytes()).unwrap()
     };
     assert_eq!((content("PASSWORD"), content("CERT")), (PASSWORD.into(), b"planted certificate\n".to_vec()));
+}
+
+/// What a task has read, without the paths of its files.
+fn without_paths(mut printed: Value) -> Value {
+    for variable in printed["variables"].as_object_mut().unwrap().values_mut() {
+        if let Some(file) = variable.as_object_mut() {
+            file.remove("path");
+        }
+    }
+    printed
+}
+
+#[tokio::test]
+async fn a_command_sees_what_the_pod_sees_whichever_manager_serves_it() {
+    bed().with_node();
+    let namespace = namespace_with_secret("exec-same").await;
+    let mut setup = Setup::with(json!({
+        "secretManagerTypes": ["Embedded", "K8s"], "embeddedSecretManagerConfig": local_store(), "delivery": "SecretRef",
+    }));
+    setup.env.push(("FLYTE_SECRET_G_K".to_owned(), PASSWORD.to_owned()));
+    let webhook = Webhook::start(&namespace, setup).await;
+    let id = |name: &str| format!("u__org__flyte__domain__development__project__flytesnacks__key__{name}");
+    let binary: Vec<u8> = (0..=255).chain(*b"planted\n").collect();
+    let stored = json!({id("text"): PASSWORD, id("Binary"): {"binary_base64": data_encoding::BASE64.encode(&binary)}});
+    webhook.import(&stored).await;
+
+    let requests = [
+        request(&[("group", "g"), ("key", "k")]),
+        request(&[("key", "text"), ("env_var", "TEXT")]),
+        request(&[("key", "Binary"), ("mount_requirement", "FILE"), ("env_var", "BINARY_FILE")]),
+        request(&[("group", "db"), ("group_version", "v2"), ("key", "password"), ("mount_requirement", "ENV_VAR")]),
+        request(&[("group", "db"), ("key", "Cert.PEM"), ("mount_requirement", "FILE"), ("env_var", "CERT")]),
+        request(&[("group", "db"), ("key", "nothing"), ("mount_requirement", "ENV_VAR"), ("env_var", "NOTHING")]),
+    ];
+    let questions = json!([
+        {"group": "g", "key": "k"},
+        {"group": "db", "key": "password"},
+        {"group": "db", "key": "password", "group_version": "v2"},
+        {"group": "db", "key": "Cert.PEM"},
+    ]);
+    let variables = json!(["TEXT", "BINARY_FILE", "CERT", "NOTHING"]);
+    let pod = reading_pod(&requests, &questions, &variables);
+    let in_pod = run_pod(&namespace, &pod).await;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pod.json");
+    std::fs::write(&file, pod.to_string()).unwrap();
+    let mut command = webhook.command(&["exec", "-n", &namespace.name, "-f", file.to_str().unwrap()]);
+    command.arg("--").arg(venv().join("bin/python")).args([
+        "-c",
+        PROGRAM,
+        &questions.to_string(),
+        &variables.to_string(),
+    ]);
+    let output = run(command).await;
+    assert_eq!(without_paths(printed(&output)), without_paths(in_pod.clone()));
+    assert_eq!(in_pod["secrets"], json!([PASSWORD, PASSWORD, PASSWORD, "planted certificate"]));
+    assert!(told(&output).contains("the variable NOTHING has no value"), "{output:?}");
 }
