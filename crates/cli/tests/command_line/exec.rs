@@ -337,8 +337,9 @@ fn at_a_terminal_it_is_a_job_like_others() {
     let program = program();
     program.file(
         "count.sh",
-        "n=0; trap 'n=$((n+1))' INT; sleep 1.5 & child=$!; echo $$ $PPID > ready; \
-         while kill -0 $child 2> /dev/null; do wait $child; done; echo $n > count",
+        // After the first interruption it waits for more.
+        "n=0; trap 'n=$((n+1))' INT; sleep 30 & long=$!; echo $$ $PPID > ready; while [ $n = 0 ]; do wait $long; done; \
+         sleep 0.5 & more=$!; while kill -0 $more 2> /dev/null; do wait $more; done; kill $long; echo $n > count",
     );
     // script(1) makes a terminal; what it reads is typed there.
     let mut command = Command::new("script");
@@ -394,14 +395,14 @@ fn a_value_is_nowhere_but_in_the_environment_of_the_command_and_its_files() {
     let holds = |path: PathBuf| {
         fs::read(path).is_ok_and(|bytes| bytes.windows(VALUE.len()).any(|window| window == VALUE.as_bytes()))
     };
+    // The command has it, so the search works; a moment after its name its environment is there.
+    wait_for("the command's environment", || holds(PathBuf::from(format!("/proc/{command}/environ"))));
     let processes = || fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     for process in processes() {
         assert!(!holds(process.join("cmdline")), "{}", process.display());
     }
     let of_program = PathBuf::from(format!("/proc/{}", child.id()));
     assert!(!holds(of_program.join("environ")));
-    // The command has it, so the search works.
-    assert!(holds(PathBuf::from(format!("/proc/{command}/environ"))));
     let limits = fs::read_to_string(of_program.join("limits")).unwrap();
     let of_command = fs::read_to_string(format!("/proc/{command}/limits")).unwrap();
     for limits in [limits, of_command] {
