@@ -13,6 +13,7 @@ mod check_exists;
 mod dashboard;
 mod doctor;
 mod events;
+mod exec;
 mod flyte1;
 mod golden_pods;
 mod hanging_store;

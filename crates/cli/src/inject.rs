@@ -127,7 +127,7 @@ fn secret(mirror: &WantedMirror, namespace: &str, reveal: bool) -> Result<Value>
     Ok(secret)
 }
 
-fn apply(mut pod: Value, patch: &Value) -> Result<Value> {
+pub(crate) fn apply(mut pod: Value, patch: &Value) -> Result<Value> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())?;
     json_patch::patch(&mut pod, &patch).context("the patch does not fit the pod it was made for")?;
     Ok(pod)

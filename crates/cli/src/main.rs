@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod documents;
 mod endpoint;
+mod exec;
 mod explain;
 mod get;
 mod hardening;
@@ -57,6 +58,10 @@ pub(crate) enum Failed {
     NotFound(anyhow::Error),
     /// The cluster was looked at, and the worst that was found is this.
     Found(Level),
+    /// The command that was run has ended with this code.
+    Ended(u8),
+    /// A command was not run, for this reason.
+    NotStarted(Box<Failed>),
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -75,12 +80,21 @@ fn main() -> ExitCode {
         implied_profile: split.rest.first().and_then(|program| implied_profile(program)),
     };
     let as_json = wants_json(&cli.command);
-    match run(&surroundings, &cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Refused) => ExitCode::from(3),
-        Err(Failed::Told) => ExitCode::FAILURE,
-        Err(Failed::Found(level)) => doctor::exit_code(level),
-        Err(Failed::Config(errors)) => {
+    run(&surroundings, &cli).map_or_else(|failed| told(failed, as_json), |()| ExitCode::SUCCESS)
+}
+
+/// Says why a command failed, unless that has been said, and gives the exit code.
+fn told(failed: Failed, as_json: bool) -> ExitCode {
+    match failed {
+        Failed::Refused => ExitCode::from(3),
+        Failed::Told => ExitCode::FAILURE,
+        Failed::Found(level) => doctor::exit_code(level),
+        Failed::Ended(code) => ExitCode::from(code),
+        Failed::NotStarted(why) => {
+            told(*why, as_json);
+            ExitCode::from(exec::NOT_STARTED)
+        }
+        Failed::Config(errors) => {
             for error in errors.errors() {
                 Message::Error { message: &error.to_string() }.tell(as_json);
             }
@@ -90,11 +104,11 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
-        Err(Failed::NotFound(error)) => {
+        Failed::NotFound(error) => {
             Message::Error { message: &with_causes(&error) }.tell(as_json);
             ExitCode::from(6)
         }
-        Err(Failed::Other(error)) => {
+        Failed::Other(error) => {
             Message::Error { message: &with_causes(&error) }.tell(as_json);
             ExitCode::FAILURE
         }
@@ -159,6 +173,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Unregister(args) => unregister::run(surroundings, config, args).await,
             Command::Inject(args) => inject::run(surroundings, config, args).await,
             Command::Explain(args) => explain::run(surroundings, config, args).await,
+            Command::Exec(args) => exec::run(surroundings, config, args).await,
             Command::Secret(args) => secret::run(surroundings, config, args).await,
             Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,

@@ -21,6 +21,7 @@ pub mod outline;
 pub mod patch;
 pub mod paths;
 pub mod propagate;
+pub mod realise;
 pub mod secret;
 pub mod secret_name;
 pub mod settings;

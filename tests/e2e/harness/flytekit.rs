@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 
 use super::{Namespace, eventually, task_pod};
 
-const PROGRAM: &str = include_str!("../../python/read_secrets.py");
+/// Reads secrets with flytekit and prints them.
+pub(crate) const PROGRAM: &str = include_str!("../../python/read_secrets.py");
 
 /// The folder of the Python that holds flytekit.
-fn venv() -> PathBuf {
+pub(crate) fn venv() -> PathBuf {
     let venv = std::env::var_os("FLYTE_SECRETS_VENV").map(PathBuf::from);
     venv.expect("FLYTE_SECRETS_VENV is not set: run `make e2e`")
 }

@@ -6,6 +6,7 @@ mod annotations;
 mod config;
 mod dev;
 mod documentation;
+mod exec;
 mod explain;
 mod get;
 mod inject;

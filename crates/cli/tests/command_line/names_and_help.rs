@@ -2,7 +2,7 @@
 
 use crate::program::{Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "",
     "webhook",
     "webhook init-certs",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 22] = [
     "inject",
     "propagate",
     "explain",
+    "exec",
     "annotations",
     "annotations encode",
     "annotations decode",
@@ -44,6 +45,7 @@ fn help_shows_examples() {
         "inject",
         "propagate",
         "explain",
+        "exec",
         "annotations encode",
         "annotations decode",
         "secret",
