@@ -4,6 +4,8 @@
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 requirements=$tests/python/requirements.txt
 venv=$FLYTE_SECRETS_CACHE/venv-$(sha256sum "$requirements" | cut -c1-16)
+flyte2_requirements=$tests/python/flyte2-requirements.txt
+flyte2_venv=$FLYTE_SECRETS_CACHE/flyte2-venv-$(sha256sum "$flyte2_requirements" | cut -c1-16)
 stores_requirements=$tests/python/stores-requirements.txt
 stores_venv=$FLYTE_SECRETS_CACHE/stores-venv-$(sha256sum "$stores_requirements" | cut -c1-16)
 charts_requirements=$tests/charts/requirements.txt

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: Debian packages, the test
-# bed's programs, a Python with flytekit, one with servers of stores, one with the
+# bed's programs, a Python with flytekit, one with the SDK of Flyte 2, one with servers of stores, one with the
 # schemas of Kubernetes, cargo-deny, and for the image buildah, cargo-auditable, syft and helm.
 # Takes no time when all is there.
 #
@@ -101,6 +101,7 @@ begin=$SECONDS
 KTB_TRIM=1 "$tests/testbed/build.sh" >&2
 say "test bed: $((SECONDS - begin)) s"
 "$tests/python/venv.sh" >/dev/null
+"$tests/python/venv.sh" flyte2 >/dev/null
 "$tests/python/venv.sh" stores >/dev/null
 "$tests/python/venv.sh" charts >/dev/null
 "$tests/python/venv.sh" tools >/dev/null
