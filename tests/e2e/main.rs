@@ -14,6 +14,7 @@ mod dashboard;
 mod doctor;
 mod events;
 mod flyte1;
+mod flytekit_tasks;
 mod golden_pods;
 mod hanging_store;
 mod image_pull;

@@ -3,7 +3,7 @@
 //! What is real: the API server, the kubelet, containerd, runc, Python and flytekit. The image is busybox; Python and
 //! flytekit are the machine's own, mounted from the host, so that no image of hundreds of MB has to be made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{Namespace, eventually, task_pod};
 const PROGRAM: &str = include_str!("../../python/read_secrets.py");
 
 /// The folder of the Python that holds flytekit.
-fn venv() -> PathBuf {
+pub(crate) fn venv() -> PathBuf {
     let venv = std::env::var_os("FLYTE_SECRETS_VENV").map(PathBuf::from);
     venv.expect("FLYTE_SECRETS_VENV is not set: run `make e2e`")
 }
@@ -27,9 +27,15 @@ fn base_prefix() -> String {
 
 /// A task's pod that reads these secrets and variables with flytekit and prints them.
 pub(crate) fn reading_pod(requests: &[String], questions: &Value, variables: &Value) -> Value {
-    let mut pod = task_pod("task", requests);
+    python_pod("task", requests, &["-c", PROGRAM, &questions.to_string(), &variables.to_string()], None)
+}
+
+/// A task's pod whose container `main` runs the Python with flytekit; one more folder of the host is there if given.
+pub(crate) fn python_pod(name: &str, requests: &[String], arguments: &[&str], folder: Option<&Path>) -> Value {
+    let mut pod = task_pod(name, requests);
     let venv = venv().to_str().unwrap().to_owned();
     let mut folders = vec!["/usr".to_owned(), "/lib".to_owned(), "/lib64".to_owned(), venv.clone()];
+    folders.extend(folder.map(|folder| folder.to_str().unwrap().to_owned()));
     let base = base_prefix();
     if !base.starts_with("/usr") {
         folders.push(base);
@@ -40,9 +46,10 @@ pub(crate) fn reading_pod(requests: &[String], questions: &Value, variables: &Va
     spec["restartPolicy"] = json!("Never");
     spec["volumes"] =
         folders.iter().map(|(n, folder)| json!({"name": format!("host-{n}"), "hostPath": {"path": folder}})).collect();
+    let python = format!("{venv}/bin/python");
     spec["containers"] = json!([{
         "name": "main", "image": "localhost/busybox:1", "imagePullPolicy": "Never",
-        "command": [format!("{venv}/bin/python"), "-c", PROGRAM, questions.to_string(), variables.to_string()],
+        "command": std::iter::once(python.as_str()).chain(arguments.iter().copied()).collect::<Vec<_>>(),
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONDONTWRITEBYTECODE", "value": "1"}],
         "volumeMounts": folders
             .iter()

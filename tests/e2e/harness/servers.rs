@@ -47,10 +47,14 @@ impl Server {
 
     /// A program of the Python environment with servers of stores.
     async fn of_environment(name: &str, arguments: &[&str]) -> Self {
+        Self::start(&Self::program(name), TempDir::with_prefix("fs-store-").unwrap(), arguments).await
+    }
+
+    /// Where a program of that environment is.
+    pub(crate) fn program(name: &str) -> PathBuf {
         let environment = std::env::var_os("FLYTE_SECRETS_STORES_VENV")
             .expect("FLYTE_SECRETS_STORES_VENV is not set: export it with what `tests/python/venv.sh stores` prints");
-        let program = PathBuf::from(environment).join("bin").join(name);
-        Self::start(&program, TempDir::with_prefix("fs-store-").unwrap(), arguments).await
+        PathBuf::from(environment).join("bin").join(name)
     }
 
     /// Prometheus, which scrapes the plain port of a webhook every second and reads this file of rules.
@@ -139,15 +143,20 @@ impl Server {
 
     /// Makes a secret in drongo's Secret Manager.
     pub(crate) async fn drongo_put(&self, project: &str, id: &str, value: &[u8]) {
-        let secrets = format!("/v1/projects/{project}/secrets");
-        let (made, version) =
-            (json!({"replication": {"automatic": {}}}), json!({"payload": {"data": BASE64.encode(value)}}));
-        for (path, body) in
-            [(format!("{secrets}?secretId={id}"), made), (format!("{secrets}/{id}:addVersion"), version)]
-        {
-            let (status, answer) = send_text(&Method::POST, &self.address, &path, "", &body.to_string()).await;
-            assert_eq!(status, 200, "{path}: {answer}");
-        }
+        let made = json!({"replication": {"automatic": {}}});
+        self.drongo_post(&format!("/v1/projects/{project}/secrets?secretId={id}"), &made).await;
+        self.drongo_put_version(project, id, value).await;
+    }
+
+    /// Adds a version to a secret in drongo's Secret Manager.
+    pub(crate) async fn drongo_put_version(&self, project: &str, id: &str, value: &[u8]) {
+        let version = json!({"payload": {"data": BASE64.encode(value)}});
+        self.drongo_post(&format!("/v1/projects/{project}/secrets/{id}:addVersion"), &version).await;
+    }
+
+    async fn drongo_post(&self, path: &str, body: &Value) {
+        let (status, answer) = send_text(&Method::POST, &self.address, path, "", &body.to_string()).await;
+        assert_eq!(status, 200, "{path}: {answer}");
     }
 
     /// Ends it, at once.

@@ -1,0 +1,125 @@
+"""What stands between a task author's files and a pod, done with flytekit itself.
+
+    run.py templates MODULE...     every task of these modules, as `pyflyte register` would send it, as JSON
+    run.py execute JOBS            runs tasks and workflows, prints what they return as one line of JSON
+
+A template is {"secrets": requests, "annotations": the same as the control plane writes them, "command": of the container}.
+JOBS is a JSON list of {"task": name, "command": of its template, "env": variables} and {"workflow": name, "env": variables}; a
+task runs as in its container, by pyflyte-execute, a workflow as on a laptop. Without "env" the variables are those of this
+process. Of a task that fails {"error": text} is printed.
+"""
+import base64
+import importlib
+import json
+import os
+import sys
+import tempfile
+from collections import OrderedDict
+
+from flyteidl.core import errors_pb2, literals_pb2
+from flytekit.bin.entrypoint import execute_task_cmd
+from flytekit.configuration import Image, ImageConfig, SerializationSettings
+from flytekit.core.base_task import PythonTask
+from flytekit.core.context_manager import FlyteContextManager
+from flytekit.core.type_engine import TypeEngine
+from flytekit.core.workflow import WorkflowBase
+from flytekit.models.literals import LiteralMap
+from flytekit.tools.translator import get_serializable
+from google.protobuf import json_format, text_format
+
+SETTINGS = SerializationSettings(
+    project="flytesnacks",
+    domain="development",
+    version="1",
+    image_config=ImageConfig(default_image=Image("default", "localhost/busybox", tag="1")),
+)
+STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+FLYTES = b"abcdefghijklmnopqrstuvwxyz123456"
+
+
+def annotation(secret):
+    text = base64.b32encode(text_format.MessageToString(secret).encode())
+    return text.rstrip(b"=").translate(bytes.maketrans(STANDARD, FLYTES)).decode()
+
+
+def fields(secret):
+    given = json_format.MessageToDict(secret, preserving_proto_field_name=True)
+    names = ["group", "group_version", "key", "env_var"]
+    return {**{name: given.get(name, "") for name in names}, "mount_requirement": given.get("mount_requirement", "ANY")}
+
+
+def template(task):
+    made = get_serializable(OrderedDict(), SETTINGS, task).template
+    context = made.security_context
+    secrets = list(context.to_flyte_idl().secrets) if context else []
+    return {
+        "secrets": [fields(secret) for secret in secrets],
+        "annotations": [annotation(secret) for secret in secrets],
+        "command": list(made.container.args),
+    }
+
+
+def templates(modules):
+    found = {}
+    for module in modules:
+        for name, entity in vars(importlib.import_module(module)).items():
+            if isinstance(entity, PythonTask):
+                found[f"{module}.{name}"] = template(entity)
+    return found
+
+
+def entity_of(name):
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load(message, path):
+    with open(path, "rb") as file:
+        message.ParseFromString(file.read())
+    return message
+
+
+def execute_task(name, command):
+    """As propeller runs the container: its command with the places of inputs and outputs filled in."""
+    task = entity_of(name)
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, outputs = os.path.join(folder, "inputs.pb"), os.path.join(folder, "outputs")
+        with open(inputs, "wb") as file:
+            file.write(literals_pb2.LiteralMap().SerializeToString())
+        places = {
+            "{{.input}}": inputs,
+            "{{.outputPrefix}}": outputs,
+            "{{.rawOutputDataPrefix}}": os.path.join(folder, "raw"),
+            "{{.checkpointOutputPrefix}}": os.path.join(folder, "checkpoints"),
+            "{{.prevCheckpointPrefix}}": "",
+        }
+        program, *arguments = [places.get(argument, argument) for argument in command]
+        assert program == "pyflyte-execute", command
+        execute_task_cmd.main(arguments, standalone_mode=False)
+        failed = os.path.join(outputs, "error.pb")
+        if os.path.exists(failed):
+            return {"error": load(errors_pb2.ErrorDocument(), failed).error.message}
+        literals = LiteralMap.from_flyte_idl(load(literals_pb2.LiteralMap(), os.path.join(outputs, "outputs.pb")))
+        types = task.python_interface.outputs
+        context = FlyteContextManager.current_context()
+        values = TypeEngine.literal_map_to_kwargs(context, literals, types)
+        return [values[output] for output in types]
+
+
+def execute(job):
+    if job.get("env") is not None:
+        os.environ.clear()
+        os.environ.update(job["env"])
+    if "workflow" in job:
+        return list(entity_of(job["workflow"])())
+    return execute_task(job["task"], job["command"])
+
+
+def main(what, arguments):
+    if what == "templates":
+        return templates(arguments)
+    return [execute(job) for job in json.loads(arguments[0])]
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], sys.argv[2:])))
