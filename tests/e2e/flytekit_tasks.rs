@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::harness::fetchers::{aws_sidecar, az, gcloud, vault_agent};
 use crate::harness::realised::Realised;
 use crate::harness::servers::Server;
-use crate::harness::tasks::{execute, folder, job, pod_name, pod_of, returned, start_pod, templates, workflow};
+use crate::harness::tasks::{FLYTEKIT, folder, pod_name, returned, workflow};
 use crate::harness::webhook::local_store;
-use crate::harness::{Namespace, Setup, Webhook, bed, flytekit, program};
+use crate::harness::{Namespace, Setup, Webhook, bed, program};
 
 const NAME: &str = "planted name";
 const PASSWORD: &str = "planted $HOME $(X) $$ password";
@@ -40,11 +40,6 @@ fn expected(name: &str) -> Value {
     }
 }
 
-/// The tasks of a module.
-fn tasks_of(module: &str) -> Vec<&'static str> {
-    templates().keys().map(String::as_str).filter(|name| name.starts_with(module)).collect()
-}
-
 /// The Secrets that `secrets_workflow` asks for.
 async fn make_secrets(namespace: &Namespace) {
     for (name, data) in [
@@ -63,8 +58,8 @@ fn id(name: &str) -> String {
 
 /// Runs these tasks and the workflow in one pod under the kubelet; it asks for all that any of them asks for.
 async fn run_in_one_pod(namespace: &Namespace, tasks: &[&str], of_workflow: Option<&str>) {
-    let jobs: Vec<Value> = tasks.iter().map(|task| job(task)).chain(of_workflow.map(workflow)).collect();
-    start_pod(namespace, "all", tasks, &jobs).await;
+    let jobs: Vec<Value> = tasks.iter().map(|task| FLYTEKIT.job(task)).chain(of_workflow.map(workflow)).collect();
+    FLYTEKIT.start_pod(namespace, "all", tasks, &jobs).await;
     let results = returned(namespace, "all").await;
     for (name, result) in tasks.iter().copied().chain(of_workflow).zip(&results) {
         assert_eq!(result, &expected(name), "{name}");
@@ -75,29 +70,22 @@ async fn run_in_one_pod(namespace: &Namespace, tasks: &[&str], of_workflow: Opti
 async fn run_embedded_workflow(namespace: &Namespace) {
     let mut jobs = Vec::new();
     let mut containers = Vec::new();
-    for task in tasks_of("embedded_workflow") {
-        let pod = namespace.create_pod(&pod_of(task)).await.unwrap();
+    for task in FLYTEKIT.tasks_of("embedded_workflow") {
+        let pod = namespace.create_pod(&FLYTEKIT.pod_of(task)).await.unwrap();
         let container = Realised::main(namespace, &pod).await;
-        jobs.push(container.run(job(task)));
+        jobs.push(container.run(FLYTEKIT.job(task)));
         containers.push((task, container));
     }
-    for ((task, container), result) in containers.iter().zip(&execute(&jobs).await) {
+    for ((task, container), result) in containers.iter().zip(&FLYTEKIT.execute(&jobs).await) {
         assert_eq!(container.seen(result), expected(task), "{task}");
     }
 }
 
 #[tokio::test]
 async fn the_requests_of_a_template_and_its_annotations_are_those_of_our_own_command() {
-    for (name, template) in templates() {
-        assert!(!template.secrets.is_empty(), "{name} asks for secrets");
-        for (secret, annotation) in template.secrets.iter().zip(&template.annotations) {
-            let mut command = program::command(&program::path(), &["annotations", "encode"]);
-            for (field, value) in secret {
-                command.arg(format!("--{}={value}", field.replace('_', "-")));
-            }
-            let printed = program::run_ok(command).await;
-            assert!(printed.ends_with(&format!(" {annotation}\n")), "{name}: {annotation} is not in {printed}");
-        }
+    assert_eq!(FLYTEKIT.templates().len(), 14);
+    for (name, template) in FLYTEKIT.templates() {
+        template.annotations_are_ours(name).await;
     }
 }
 
@@ -108,9 +96,9 @@ async fn every_task_of_a_workflow_finds_its_kubernetes_secrets_in_flyte_2() {
     let _webhook = Webhook::start(&namespace, Setup::default()).await;
     make_secrets(&namespace).await;
 
-    let tasks = tasks_of("secrets_workflow");
+    let tasks = FLYTEKIT.tasks_of("secrets_workflow");
     for task in &tasks {
-        start_pod(&namespace, &pod_name(task), &[task], &[job(task)]).await;
+        FLYTEKIT.start_pod(&namespace, &pod_name(task), &[task], &[FLYTEKIT.job(task)]).await;
     }
     for task in tasks {
         assert_eq!(returned(&namespace, &pod_name(task)).await, [expected(task)], "{task}");
@@ -125,7 +113,7 @@ async fn a_workflow_finds_its_kubernetes_secrets_in_flyte_1() {
     let _webhook = Webhook::start(&namespace, Setup::with(setup)).await;
     make_secrets(&namespace).await;
 
-    run_in_one_pod(&namespace, &tasks_of("secrets_workflow"), Some("secrets_workflow.sign_in")).await;
+    run_in_one_pod(&namespace, &FLYTEKIT.tasks_of("secrets_workflow"), Some("secrets_workflow.sign_in")).await;
 }
 
 #[tokio::test]
@@ -143,7 +131,7 @@ async fn a_workflow_finds_the_webhooks_own_secrets_and_the_files_of_kubernetes()
     namespace.api.create(&namespace.path("secrets"), &secret).await.unwrap();
 
     // As in Flyte, Global gives a value under the name that flytekit asks for, and not under `env_var`.
-    let mut tasks = tasks_of("secrets_workflow");
+    let mut tasks = FLYTEKIT.tasks_of("secrets_workflow");
     tasks.retain(|task| !task.ends_with("under_names_of_its_own"));
     run_in_one_pod(&namespace, &tasks, Some("secrets_workflow.sign_in")).await;
 }
@@ -165,7 +153,7 @@ async fn a_workflow_finds_secrets_that_were_stored_by_name_in_kubernetes() {
         store.api.create(&store.path("secrets"), &secret).await.unwrap();
     }
 
-    run_in_one_pod(&namespace, &tasks_of("embedded_workflow"), Some("embedded_workflow.licensed")).await;
+    run_in_one_pod(&namespace, &FLYTEKIT.tasks_of("embedded_workflow"), Some("embedded_workflow.licensed")).await;
 }
 
 /// A webhook with the Embedded manager over this store, which delivers by mirror.
@@ -223,7 +211,7 @@ async fn a_workflow_finds_the_secrets_of_openbao() {
 
 /// The pod of a task of `fetched_workflow`, served by this manager, and its container before anything was fetched.
 async fn fetched(namespace: &Namespace, task: &str) -> (Value, Realised) {
-    let pod = namespace.create_pod(&pod_of(task)).await.unwrap();
+    let pod = namespace.create_pod(&FLYTEKIT.pod_of(task)).await.unwrap();
     let main = Realised::main(namespace, &pod).await;
     (pod, main)
 }
@@ -241,7 +229,7 @@ async fn a_task_finds_what_the_sidecar_of_aws_writes() {
 
     let (pod, main) = fetched(&namespace, "fetched_workflow.aws").await;
     aws_sidecar(&namespace, &pod, &main, REGION, &moto).await;
-    assert_eq!(execute(&[main.run(job("fetched_workflow.aws"))]).await, [json!([PASSWORD])]);
+    assert_eq!(FLYTEKIT.execute(&[main.run(FLYTEKIT.job("fetched_workflow.aws"))]).await, [json!([PASSWORD])]);
 }
 
 #[tokio::test]
@@ -254,7 +242,7 @@ async fn a_task_finds_what_gcloud_writes() {
 
     let (pod, main) = fetched(&namespace, "fetched_workflow.gcp").await;
     gcloud(&namespace, &pod, &main, &drongo).await;
-    assert_eq!(execute(&[main.run(job("fetched_workflow.gcp"))]).await, [json!([TOKEN])]);
+    assert_eq!(FLYTEKIT.execute(&[main.run(FLYTEKIT.job("fetched_workflow.gcp"))]).await, [json!([TOKEN])]);
 }
 
 #[tokio::test]
@@ -270,10 +258,10 @@ async fn a_task_finds_what_azures_command_line_writes() {
     for task in ["fetched_workflow.azure", "fetched_workflow.azure_of_a_version"] {
         let (pod, main) = fetched(&namespace, task).await;
         az(&namespace, &pod, &main, &versions).await;
-        jobs.push(main.run(job(task)));
+        jobs.push(main.run(FLYTEKIT.job(task)));
         containers.push(main);
     }
-    assert_eq!(execute(&jobs).await, [json!([TOKEN]), json!([PASSWORD])]);
+    assert_eq!(FLYTEKIT.execute(&jobs).await, [json!([TOKEN]), json!([PASSWORD])]);
 }
 
 #[tokio::test]
@@ -285,15 +273,15 @@ async fn a_task_finds_what_vaults_agent_writes() {
 
     let (pod, main) = fetched(&namespace, "fetched_workflow.vault").await;
     vault_agent(&pod, &main, &bao).await;
-    assert_eq!(execute(&[main.run(job("fetched_workflow.vault"))]).await, [json!([PASSWORD])]);
+    assert_eq!(FLYTEKIT.execute(&[main.run(FLYTEKIT.job("fetched_workflow.vault"))]).await, [json!([PASSWORD])]);
 }
 
 #[tokio::test]
 async fn a_task_that_did_not_ask_for_its_secret_is_told_where_flytekit_has_looked() {
     let container = json!({"FLYTE_SECRETS_ENV_PREFIX": "_UNION_", "FLYTE_SECRETS_DEFAULT_DIR": "/nowhere"});
-    let mut job = job("secrets_workflow.one_secret");
+    let mut job = FLYTEKIT.job("secrets_workflow.one_secret");
     job["env"] = container;
-    let result = &execute(&[job]).await[0];
+    let result = &FLYTEKIT.execute(&[job]).await[0];
     let error = result["error"].as_str().unwrap_or_else(|| panic!("{result}"));
     for word in ["user-info", "user_name", "_UNION_USER-INFO_USER_NAME", "/nowhere/user-info/user_name"] {
         assert!(error.contains(word), "{word} is not in: {error}");
@@ -303,8 +291,7 @@ async fn a_task_that_did_not_ask_for_its_secret_is_told_where_flytekit_has_looke
 /// What a task author runs without any cluster.
 #[tokio::test]
 async fn tasks_can_be_tested_on_a_laptop() {
-    let python = flytekit::venv().join("bin/python");
-    let mut command = program::command(&python, &["-m", "unittest", "test_on_a_laptop"]);
+    let mut command = program::command(&FLYTEKIT.python(), &["-m", "unittest", "test_on_a_laptop"]);
     command.current_dir(folder()).env("PYTHONDONTWRITEBYTECODE", "1");
     let output = program::run(command).await;
     let report = String::from_utf8_lossy(&output.stderr);

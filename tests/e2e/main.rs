@@ -14,6 +14,7 @@ mod dashboard;
 mod doctor;
 mod events;
 mod flyte1;
+mod flyte2_sdk;
 mod flytekit_tasks;
 mod golden_pods;
 mod hanging_store;

@@ -1,28 +1,126 @@
-//! Tasks as their authors write them (`tests/python/tasks`), made into templates and run by flytekit itself.
+//! Tasks as their authors write them (`tests/python/tasks`), made into templates and run by Flyte's own SDKs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::flytekit::{self, printed, python_pod};
+use super::flytekit::{environment, printed, python_pod};
 use super::{Namespace, program, task_pod};
-
-/// The modules whose tasks are looked at.
-const MODULES: [&str; 3] = ["secrets_workflow", "embedded_workflow", "fetched_workflow"];
 
 /// What the control plane knows of a task, out of the template that flytekit makes.
 #[derive(Deserialize)]
 pub(crate) struct Template {
     /// The requests of its security context, field by field.
-    pub(crate) secrets: Vec<BTreeMap<String, String>>,
+    secrets: Vec<BTreeMap<String, String>>,
     /// The same as the control plane writes them into annotations.
-    pub(crate) annotations: Vec<String>,
+    annotations: Vec<String>,
     /// Of its container.
     command: Value,
+}
+
+impl Template {
+    /// Checks that `annotations encode` makes the same annotations of the requests.
+    pub(crate) async fn annotations_are_ours(&self, name: &str) {
+        assert!(!self.secrets.is_empty(), "{name} asks for secrets");
+        for (secret, annotation) in self.secrets.iter().zip(&self.annotations) {
+            let mut command = program::command(&program::path(), &["annotations", "encode"]);
+            for (field, value) in secret {
+                command.arg(format!("--{}={value}", field.replace('_', "-")));
+            }
+            let printed = program::run_ok(command).await;
+            assert!(printed.ends_with(&format!(" {annotation}\n")), "{name}: {annotation} is not in {printed}");
+        }
+    }
+}
+
+/// One of Flyte's SDKs, and tasks that are written with it.
+pub(crate) struct Sdk {
+    /// Names the folder of a Python that holds it.
+    variable: &'static str,
+    script: &'static str,
+    modules: &'static [&'static str],
+    templates: OnceLock<BTreeMap<String, Template>>,
+}
+
+/// flytekit, for Flyte 1.
+pub(crate) static FLYTEKIT: Sdk = Sdk {
+    variable: "FLYTE_SECRETS_VENV",
+    script: "run_flytekit.py",
+    modules: &["secrets_workflow", "embedded_workflow", "fetched_workflow"],
+    templates: OnceLock::new(),
+};
+
+/// The SDK of Flyte 2.
+pub(crate) static FLYTE2: Sdk = Sdk {
+    variable: "FLYTE_SECRETS_FLYTE2_VENV",
+    script: "run_flyte2.py",
+    modules: &["flyte2_tasks"],
+    templates: OnceLock::new(),
+};
+
+impl Sdk {
+    /// Its Python.
+    pub(crate) fn python(&self) -> PathBuf {
+        environment(self.variable).join("bin/python")
+    }
+
+    /// All tasks, as `MODULE.TASK`.
+    pub(crate) fn templates(&self) -> &BTreeMap<String, Template> {
+        self.templates.get_or_init(|| {
+            let mut python = std::process::Command::new(self.python());
+            python
+                .arg(folder().join(self.script))
+                .arg("templates")
+                .args(self.modules)
+                .env("PYTHONDONTWRITEBYTECODE", "1");
+            let output = python.stdin(Stdio::null()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            serde_json::from_slice(&output.stdout).unwrap()
+        })
+    }
+
+    /// The tasks of a module.
+    pub(crate) fn tasks_of(&self, module: &str) -> Vec<&str> {
+        self.templates().keys().map(String::as_str).filter(|name| name.starts_with(module)).collect()
+    }
+
+    fn template(&self, task: &str) -> &Template {
+        self.templates().get(task).unwrap_or_else(|| panic!("there is no task {task}"))
+    }
+
+    /// The task's pod, to be looked at as stored.
+    pub(crate) fn pod_of(&self, task: &str) -> Value {
+        task_pod(&pod_name(task), &self.template(task).annotations)
+    }
+
+    /// What the script is to do: run the container of a task.
+    pub(crate) fn job(&self, task: &str) -> Value {
+        json!({"task": task, "command": self.template(task).command})
+    }
+
+    /// Runs jobs on this host, one after the other, in the environment that each has as `env`; gives what they return.
+    pub(crate) async fn execute(&self, jobs: &[Value]) -> Vec<Value> {
+        assert!(jobs.iter().all(|job| job["env"].is_object()), "each job has an environment");
+        let script = folder().join(self.script);
+        let arguments = [script.to_str().unwrap(), "execute", &json!(jobs).to_string()];
+        let mut command = program::command(&self.python(), &arguments);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        let output = program::run_ok(command).await;
+        serde_json::from_str(output.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {output}"))
+    }
+
+    /// Makes a pod that runs these jobs under the kubelet; it asks for what the tasks ask for.
+    pub(crate) async fn start_pod(&self, namespace: &Namespace, name: &str, tasks: &[&str], jobs: &[Value]) {
+        let requests: Vec<String> = tasks.iter().flat_map(|task| self.template(task).annotations.clone()).collect();
+        let script = folder().join(self.script);
+        let arguments = [script.to_str().unwrap(), "execute", &json!(jobs).to_string()];
+        let pod = python_pod(name, &environment(self.variable), &requests, &arguments, Some(&folder()));
+        namespace.create_pod(&pod).await.unwrap();
+    }
 }
 
 /// The folder of the authors' files.
@@ -30,62 +128,14 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python/tasks")
 }
 
-/// All tasks, as `MODULE.TASK`.
-pub(crate) fn templates() -> &'static BTreeMap<String, Template> {
-    static TEMPLATES: LazyLock<BTreeMap<String, Template>> = LazyLock::new(|| {
-        let mut python = std::process::Command::new(flytekit::venv().join("bin/python"));
-        python.arg(folder().join("run.py")).arg("templates").args(MODULES).env("PYTHONDONTWRITEBYTECODE", "1");
-        let output = python.stdin(Stdio::null()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    });
-    &TEMPLATES
-}
-
-/// The template of a task.
-pub(crate) fn template(task: &str) -> &'static Template {
-    templates().get(task).unwrap_or_else(|| panic!("there is no task {task}"))
-}
-
-/// The task's pod, to be looked at as stored.
-pub(crate) fn pod_of(task: &str) -> Value {
-    task_pod(&pod_name(task), &template(task).annotations)
-}
-
 /// The name that a task gets as a pod.
 pub(crate) fn pod_name(task: &str) -> String {
     task.replace(['_', '.'], "-")
 }
 
-/// What `run.py` is to do: run the container of a task.
-pub(crate) fn job(task: &str) -> Value {
-    json!({"task": task, "command": template(task).command})
-}
-
-/// What `run.py` is to do: run a workflow, as on a laptop.
+/// What flytekit's script is to do: run a workflow, as on a laptop.
 pub(crate) fn workflow(name: &str) -> Value {
     json!({"workflow": name})
-}
-
-/// Runs jobs on this host, one after the other, in the environment that each has as `env`; gives what they return.
-pub(crate) async fn execute(jobs: &[Value]) -> Vec<Value> {
-    assert!(jobs.iter().all(|job| job["env"].is_object()), "each job has an environment");
-    let script = folder().join("run.py");
-    let arguments = [script.to_str().unwrap(), "execute", &json!(jobs).to_string()];
-    let mut command = program::command(&flytekit::venv().join("bin/python"), &arguments);
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
-    let output = program::run_ok(command).await;
-    serde_json::from_str(output.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {output}"))
-}
-
-/// Makes a pod that runs these jobs under the kubelet; the requests of all of them stand in it.
-pub(crate) async fn start_pod(namespace: &Namespace, name: &str, tasks: &[&str], jobs: &[Value]) -> Value {
-    let mut requests: Vec<String> = tasks.iter().flat_map(|task| template(task).annotations.clone()).collect();
-    requests.dedup();
-    let script = folder().join("run.py");
-    let jobs = json!(jobs).to_string();
-    let pod = python_pod(name, &requests, &[script.to_str().unwrap(), "execute", &jobs], Some(&folder()));
-    namespace.create_pod(&pod).await.unwrap()
 }
 
 /// What the jobs of a pod have returned.

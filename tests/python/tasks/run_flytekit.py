@@ -1,14 +1,13 @@
 """What stands between a task author's files and a pod, done with flytekit itself.
 
-    run.py templates MODULE...     every task of these modules, as `pyflyte register` would send it, as JSON
-    run.py execute JOBS            runs tasks and workflows, prints what they return as one line of JSON
+    run_flytekit.py templates MODULE...     every task of these modules, as `pyflyte register` would send it, as JSON
+    run_flytekit.py execute JOBS            runs tasks and workflows, prints what they return as one line of JSON
 
 A template is {"secrets": requests, "annotations": the same as the control plane writes them, "command": of the container}.
 JOBS is a JSON list of {"task": name, "command": of its template, "env": variables} and {"workflow": name, "env": variables}; a
 task runs as in its container, by pyflyte-execute, a workflow as on a laptop. Without "env" the variables are those of this
 process. Of a task that fails {"error": text} is printed.
 """
-import base64
 import importlib
 import json
 import os
@@ -25,7 +24,8 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.core.workflow import WorkflowBase
 from flytekit.models.literals import LiteralMap
 from flytekit.tools.translator import get_serializable
-from google.protobuf import json_format, text_format
+
+import control_plane
 
 SETTINGS = SerializationSettings(
     project="flytesnacks",
@@ -33,30 +33,12 @@ SETTINGS = SerializationSettings(
     version="1",
     image_config=ImageConfig(default_image=Image("default", "localhost/busybox", tag="1")),
 )
-STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-FLYTES = b"abcdefghijklmnopqrstuvwxyz123456"
-
-
-def annotation(secret):
-    text = base64.b32encode(text_format.MessageToString(secret).encode())
-    return text.rstrip(b"=").translate(bytes.maketrans(STANDARD, FLYTES)).decode()
-
-
-def fields(secret):
-    given = json_format.MessageToDict(secret, preserving_proto_field_name=True)
-    names = ["group", "group_version", "key", "env_var"]
-    return {**{name: given.get(name, "") for name in names}, "mount_requirement": given.get("mount_requirement", "ANY")}
 
 
 def template(task):
     made = get_serializable(OrderedDict(), SETTINGS, task).template
     context = made.security_context
-    secrets = list(context.to_flyte_idl().secrets) if context else []
-    return {
-        "secrets": [fields(secret) for secret in secrets],
-        "annotations": [annotation(secret) for secret in secrets],
-        "command": list(made.container.args),
-    }
+    return control_plane.template(context.to_flyte_idl().secrets if context else [], made.container.args)
 
 
 def templates(modules):
