@@ -83,7 +83,7 @@ async fn run_embedded_workflow(namespace: &Namespace) {
 
 #[tokio::test]
 async fn the_requests_of_a_template_and_its_annotations_are_those_of_our_own_command() {
-    assert_eq!(FLYTEKIT.templates().len(), 14);
+    assert_eq!(FLYTEKIT.templates().len(), 19);
     for (name, template) in FLYTEKIT.templates() {
         template.annotations_are_ours(name).await;
     }

@@ -35,6 +35,7 @@ mod replicas;
 mod restricted;
 mod secrecy;
 mod service;
+mod sqlalchemy;
 mod stores;
 mod traces;
 mod unregister;

@@ -28,6 +28,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a program; `ADDRESS` and `PORT` in its arguments become its own. Waits until it takes connections.
     async fn start(program: &Path, folder: TempDir, arguments: &[&str]) -> Self {
+        Self::start_with(program, folder, arguments, &[]).await
+    }
+
+    /// As [`Self::start`], with these variables.
+    async fn start_with(program: &Path, folder: TempDir, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let arguments: Vec<String> = arguments
@@ -36,7 +41,7 @@ impl Server {
             .collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = program::command(program, &arguments);
-        command.env("HOME", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("HOME", folder.path()).envs(env.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         eventually(&program.display().to_string(), 60, || async {
             TcpStream::connect(&address).await.map(drop).map_err(|error| error.to_string())
@@ -104,6 +109,23 @@ impl Server {
         eventually("the KV engine of OpenBao", 20, || async {
             let (status, body) = server.bao(Method::GET, "secret/config", &Value::Null).await;
             if status == 200 { Ok(()) } else { Err(body) }
+        })
+        .await;
+        server
+    }
+
+    /// PostgreSQL with a database `flyte` of the user `flyte`, who has this password.
+    pub(crate) async fn postgresql(password: &str) -> Self {
+        let folder = TempDir::with_prefix("fs-database-").unwrap();
+        let data = folder.path().to_str().unwrap().to_owned();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("databases/postgresql.sh");
+        let cache = std::env::var("FLYTE_SECRETS_CACHE").expect("FLYTE_SECRETS_CACHE is not set: source tests/env.sh");
+        let env = [("DATABASE_PASSWORD", password), ("FLYTE_SECRETS_CACHE", &cache)];
+        let server = Self::start_with(&script, folder, &[&data, "PORT"], &env).await;
+        eventually("PostgreSQL", 20, || async {
+            let state = std::fs::read_to_string(server.folder.path().join("data/postmaster.pid"));
+            let state = state.map_err(|error| error.to_string())?;
+            if state.contains("ready") { Ok(()) } else { Err(state) }
         })
         .await;
         server

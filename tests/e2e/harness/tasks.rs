@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::flytekit::{environment, printed, python_pod};
@@ -50,7 +51,7 @@ pub(crate) struct Sdk {
 pub(crate) static FLYTEKIT: Sdk = Sdk {
     variable: "FLYTE_SECRETS_VENV",
     script: "run_flytekit.py",
-    modules: &["secrets_workflow", "embedded_workflow", "fetched_workflow"],
+    modules: &["secrets_workflow", "embedded_workflow", "fetched_workflow", "sql_tasks"],
     templates: OnceLock::new(),
 };
 
@@ -79,7 +80,7 @@ impl Sdk {
                 .env("PYTHONDONTWRITEBYTECODE", "1");
             let output = python.stdin(Stdio::null()).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            serde_json::from_slice(&output.stdout).unwrap()
+            last_line(&String::from_utf8(output.stdout).unwrap())
         })
     }
 
@@ -109,8 +110,7 @@ impl Sdk {
         let arguments = [script.to_str().unwrap(), "execute", &json!(jobs).to_string()];
         let mut command = program::command(&self.python(), &arguments);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
-        let output = program::run_ok(command).await;
-        serde_json::from_str(output.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {output}"))
+        last_line(&program::run_ok(command).await)
     }
 
     /// Makes a pod that runs these jobs under the kubelet; it asks for what the tasks ask for.
@@ -121,6 +121,11 @@ impl Sdk {
         let pod = python_pod(name, &environment(self.variable), &requests, &arguments, Some(&folder()));
         namespace.create_pod(&pod).await.unwrap();
     }
+}
+
+/// What a script has printed, as JSON in its last line; before it there may be what its libraries say.
+fn last_line<T: DeserializeOwned>(output: &str) -> T {
+    serde_json::from_str(output.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{e}: {output}"))
 }
 
 /// The folder of the authors' files.

@@ -4,12 +4,13 @@
     run_flytekit.py execute JOBS            runs tasks and workflows, prints what they return as one line of JSON
 
 A template is {"secrets": requests, "annotations": the same as the control plane writes them, "command": of the container}.
-JOBS is a JSON list of {"task": name, "command": of its template, "env": variables} and {"workflow": name, "env": variables}; a
-task runs as in its container, by pyflyte-execute, a workflow as on a laptop. Without "env" the variables are those of this
-process. Of a task that fails {"error": text} is printed.
+JOBS is a JSON list of {"task": name, "command": of its template, "inputs": by name, "env": variables} and {"workflow": name,
+"env": variables}; a task runs as in its container, by pyflyte-execute, a workflow as on a laptop. Without "env" the variables
+are those of this process. Of a task that fails {"error": text} is printed.
 """
 import importlib
 import json
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from flytekit.core.type_engine import TypeEngine
 from flytekit.core.workflow import WorkflowBase
 from flytekit.models.literals import LiteralMap
 from flytekit.tools.translator import get_serializable
+from flytekit.types.schema import FlyteSchema
 
 import control_plane
 
@@ -35,8 +37,12 @@ SETTINGS = SerializationSettings(
 )
 
 
+def serialised(task):
+    return get_serializable(OrderedDict(), SETTINGS, task).template
+
+
 def template(task):
-    made = get_serializable(OrderedDict(), SETTINGS, task).template
+    made = serialised(task)
     context = made.security_context
     return control_plane.template(context.to_flyte_idl().secrets if context else [], made.container.args)
 
@@ -61,16 +67,28 @@ def load(message, path):
     return message
 
 
-def execute_task(name, command):
+def save(message, path):
+    with open(path, "wb") as file:
+        file.write(message.SerializeToString())
+
+
+def printable(value):
+    """Rows as lists."""
+    return value.open().all().values.tolist() if isinstance(value, FlyteSchema) else value
+
+
+def execute_task(name, command, given):
     """As propeller runs the container: its command with the places of inputs and outputs filled in."""
-    task = entity_of(name)
+    task, context = entity_of(name), FlyteContextManager.current_context()
     with tempfile.TemporaryDirectory() as folder:
-        inputs, outputs = os.path.join(folder, "inputs.pb"), os.path.join(folder, "outputs")
-        with open(inputs, "wb") as file:
-            file.write(literals_pb2.LiteralMap().SerializeToString())
+        inputs, outputs, own = (os.path.join(folder, name) for name in ["inputs.pb", "outputs", "template.pb"])
+        literals = TypeEngine.dict_to_literal_map(context, given, task.python_interface.inputs)
+        save(literals.to_flyte_idl(), inputs)
+        save(serialised(task).to_flyte_idl(), own)
         places = {
             "{{.input}}": inputs,
             "{{.outputPrefix}}": outputs,
+            "{{.taskTemplatePath}}": own,
             "{{.rawOutputDataPrefix}}": os.path.join(folder, "raw"),
             "{{.checkpointOutputPrefix}}": os.path.join(folder, "checkpoints"),
             "{{.prevCheckpointPrefix}}": "",
@@ -83,9 +101,8 @@ def execute_task(name, command):
             return {"error": load(errors_pb2.ErrorDocument(), failed).error.message}
         literals = LiteralMap.from_flyte_idl(load(literals_pb2.LiteralMap(), os.path.join(outputs, "outputs.pb")))
         types = task.python_interface.outputs
-        context = FlyteContextManager.current_context()
         values = TypeEngine.literal_map_to_kwargs(context, literals, types)
-        return [values[output] for output in types]
+        return [printable(values[output]) for output in types]
 
 
 def execute(job):
@@ -94,13 +111,18 @@ def execute(job):
         os.environ.update(job["env"])
     if "workflow" in job:
         return list(entity_of(job["workflow"])())
-    return execute_task(job["task"], job["command"])
+    return execute_task(job["task"], job["command"], job.get("inputs", {}))
 
 
 def main(what, arguments):
     if what == "templates":
         return templates(arguments)
-    return [execute(job) for job in json.loads(arguments[0])]
+    jobs = json.loads(arguments[0])
+    for job in jobs:
+        entity_of(job.get("task") or job["workflow"])
+    # A process of its own for each, as in containers.
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        return pool.map(execute, jobs, chunksize=1)
 
 
 if __name__ == "__main__":
