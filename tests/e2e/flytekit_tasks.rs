@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::azure::Azure;
 use crate::harness::fetchers::{aws_sidecar, az, gcloud, vault_agent};
 use crate::harness::realised::Realised;
 use crate::harness::servers::Server;
@@ -194,6 +195,16 @@ async fn a_workflow_finds_the_secrets_of_gcp() {
     let endpoint = format!("http://{}", drongo.address);
     let config = json!({"project": "my-project", "endpoint": endpoint, "anonymous": true});
     let _webhook = embedded(&namespace, json!({"type": "GCP", "gcpConfig": config}), &[]).await;
+    run_embedded_workflow(&namespace).await;
+}
+
+#[tokio::test]
+async fn a_workflow_finds_the_secrets_of_azure() {
+    let namespace = bed().namespace("tasks-azure").await;
+    let azure = Azure::start(&[("api_key", API_KEY), ("License", LICENSE)]).await;
+    let env = azure.env();
+    let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let _webhook = embedded(&namespace, json!({"type": "Azure", "azureConfig": azure.config()}), &env).await;
     run_embedded_workflow(&namespace).await;
 }
 

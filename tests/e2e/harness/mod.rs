@@ -2,6 +2,7 @@
 
 pub(crate) mod admissions;
 pub(crate) mod api;
+pub(crate) mod azure;
 pub(crate) mod bed;
 pub(crate) mod certs;
 pub(crate) mod endpoints;

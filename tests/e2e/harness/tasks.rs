@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 
 use super::flytekit::{environment, printed, python_pod};
 use super::{Namespace, program, task_pod};
@@ -107,7 +108,10 @@ impl Sdk {
     pub(crate) async fn execute(&self, jobs: &[Value]) -> Vec<Value> {
         assert!(jobs.iter().all(|job| job["env"].is_object()), "each job has an environment");
         let script = folder().join(self.script);
-        let arguments = [script.to_str().unwrap(), "execute", &json!(jobs).to_string()];
+        // Values stand in it, so it goes by a file.
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), json!(jobs).to_string()).unwrap();
+        let arguments = [script.to_str().unwrap(), "execute", file.path().to_str().unwrap()];
         let mut command = program::command(&self.python(), &arguments);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         last_line(&program::run_ok(command).await)

@@ -1,5 +1,6 @@
-"""How Flyte's control plane writes the requests of a task into annotations of its pod."""
+"""How Flyte's control plane writes the requests of a task into annotations of its pod, and what the two scripts share."""
 import base64
+import json
 
 from google.protobuf import json_format, text_format
 
@@ -24,3 +25,11 @@ def template(secrets, command):
         "annotations": [annotation(secret) for secret in secrets],
         "command": list(command),
     }
+
+
+def read_jobs(argument):
+    """A list of jobs, or the name of a file that holds one."""
+    if not argument.startswith("["):
+        with open(argument) as file:
+            argument = file.read()
+    return json.loads(argument)

@@ -88,7 +88,7 @@ def execute(job):
 def main(what, arguments):
     if what == "templates":
         return templates(arguments)
-    return [execute(job) for job in json.loads(arguments[0])]
+    return [execute(job) for job in control_plane.read_jobs(arguments[0])]
 
 
 if __name__ == "__main__":

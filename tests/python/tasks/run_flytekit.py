@@ -4,9 +4,9 @@
     run_flytekit.py execute JOBS            runs tasks and workflows, prints what they return as one line of JSON
 
 A template is {"secrets": requests, "annotations": the same as the control plane writes them, "command": of the container}.
-JOBS is a JSON list of {"task": name, "command": of its template, "inputs": by name, "env": variables} and {"workflow": name,
-"env": variables}; a task runs as in its container, by pyflyte-execute, a workflow as on a laptop. Without "env" the variables
-are those of this process. Of a task that fails {"error": text} is printed.
+JOBS is a JSON list, or a file with one, of {"task": name, "command": of its template, "inputs": by name, "env": variables}
+and {"workflow": name, "env": variables}; a task runs as in its container, by pyflyte-execute, a workflow as on a laptop.
+Without "env" the variables are those of this process. Of a task that fails {"error": text} is printed.
 """
 import importlib
 import json
@@ -117,7 +117,7 @@ def execute(job):
 def main(what, arguments):
     if what == "templates":
         return templates(arguments)
-    jobs = json.loads(arguments[0])
+    jobs = control_plane.read_jobs(arguments[0])
     for job in jobs:
         entity_of(job.get("task") or job["workflow"])
     # A process of its own for each, as in containers.
