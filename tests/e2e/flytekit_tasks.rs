@@ -303,7 +303,8 @@ async fn a_task_that_did_not_ask_for_its_secret_is_told_where_flytekit_has_looke
 #[tokio::test]
 async fn tasks_can_be_tested_on_a_laptop() {
     let mut command = program::command(&FLYTEKIT.python(), &["-m", "unittest", "test_on_a_laptop"]);
-    command.current_dir(folder()).env("PYTHONDONTWRITEBYTECODE", "1");
+    let rest = tempfile::tempdir().unwrap();
+    command.current_dir(folder()).env("PYTHONDONTWRITEBYTECODE", "1").env("TMPDIR", rest.path());
     let output = program::run(command).await;
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && report.contains("Ran 6 tests"), "{report}");

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 use super::flytekit::{environment, printed, python_pod};
 use super::{Namespace, program, task_pod};
@@ -74,6 +74,8 @@ impl Sdk {
     pub(crate) fn templates(&self) -> &BTreeMap<String, Template> {
         self.templates.get_or_init(|| {
             let mut python = std::process::Command::new(self.python());
+            let rest = TempDir::with_prefix("fs-tasks-").unwrap();
+            python.env("TMPDIR", rest.path());
             python
                 .arg(folder().join(self.script))
                 .arg("templates")
@@ -108,12 +110,14 @@ impl Sdk {
     pub(crate) async fn execute(&self, jobs: &[Value]) -> Vec<Value> {
         assert!(jobs.iter().all(|job| job["env"].is_object()), "each job has an environment");
         let script = folder().join(self.script);
-        // Values stand in it, so it goes by a file.
-        let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), json!(jobs).to_string()).unwrap();
-        let arguments = [script.to_str().unwrap(), "execute", file.path().to_str().unwrap()];
+        let folder = TempDir::with_prefix("fs-tasks-").unwrap();
+        // Values stand in them, so they go by a file.
+        let file = folder.path().join("jobs.json");
+        std::fs::write(&file, json!(jobs).to_string()).unwrap();
+        let arguments = [script.to_str().unwrap(), "execute", file.to_str().unwrap()];
         let mut command = program::command(&self.python(), &arguments);
-        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        // flytekit leaves things behind.
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("TMPDIR", folder.path());
         last_line(&program::run_ok(command).await)
     }
 

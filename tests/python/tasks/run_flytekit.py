@@ -23,6 +23,7 @@ from flytekit.core.base_task import PythonTask
 from flytekit.core.context_manager import FlyteContextManager
 from flytekit.core.type_engine import TypeEngine
 from flytekit.core.workflow import WorkflowBase
+from flytekit.interfaces.random import random
 from flytekit.models.literals import LiteralMap
 from flytekit.tools.translator import get_serializable
 from flytekit.types.schema import FlyteSchema
@@ -120,8 +121,9 @@ def main(what, arguments):
     jobs = control_plane.read_jobs(arguments[0])
     for job in jobs:
         entity_of(job.get("task") or job["workflow"])
-    # A process of its own for each, as in containers.
-    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+    # A process of its own for each, as in containers. flytekit calls its temporary files by random numbers, which a fork
+    # would draw as its siblings do.
+    with multiprocessing.get_context("fork").Pool(2, random.seed, maxtasksperchild=1) as pool:
         return pool.map(execute, jobs, chunksize=1)
 
 
