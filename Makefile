@@ -65,6 +65,7 @@ charts charts-update: build
 e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
+	export FLYTE_SECRETS_FLYTE2_VENV=$$flyte2_venv
 	export FLYTE_SECRETS_HELM=$$helm FLYTE_SECRETS_CRDS=$$crds
 	export FLYTE_SECRETS_PROMETHEUS=$$prometheus
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)

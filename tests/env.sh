@@ -4,6 +4,8 @@
 tests=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 requirements=$tests/python/requirements.txt
 venv=$FLYTE_SECRETS_CACHE/venv-$(sha256sum "$requirements" | cut -c1-16)
+flyte2_requirements=$tests/python/flyte2-requirements.txt
+flyte2_venv=$FLYTE_SECRETS_CACHE/flyte2-venv-$(sha256sum "$flyte2_requirements" | cut -c1-16)
 stores_requirements=$tests/python/stores-requirements.txt
 stores_venv=$FLYTE_SECRETS_CACHE/stores-venv-$(sha256sum "$stores_requirements" | cut -c1-16)
 charts_requirements=$tests/charts/requirements.txt
@@ -20,6 +22,9 @@ auditable=$FLYTE_SECRETS_CACHE/cargo-auditable-$auditable_version/bin/cargo-audi
 crds=$FLYTE_SECRETS_CACHE/crds-$(cat "$tests"/crds/{sources.txt,extract.py} | sha256sum | cut -c1-16)
 # Prometheus and promtool, out of their Debian package.
 prometheus=$FLYTE_SECRETS_CACHE/prometheus
+# Databases, out of theirs; databases/ starts them.
+postgresql=$FLYTE_SECRETS_CACHE/postgresql
+mariadb=$FLYTE_SECRETS_CACHE/mariadb
 deny_version=0.20.2
 deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
 # The test bed beside the other things, with a name and ports of its own, so

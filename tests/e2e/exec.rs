@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::flytekit::{PROGRAM, reading_pod, run as run_pod, venv};
+use crate::harness::flytekit::{PROGRAM, environment, reading_pod, run as run_pod};
 use crate::harness::identity::service_account;
 use crate::harness::program::{self, command, run};
 use crate::harness::webhook::local_store;
@@ -51,7 +51,7 @@ async fn flytekit_reads_secrets_of_the_cluster_as_in_a_pod() {
     let namespace = namespace_with_secret("exec").await;
     let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     let kubeconfig = service_account(&namespace, rules).await;
-    let python = venv().join("bin/python");
+    let python = environment("FLYTE_SECRETS_VENV").join("bin/python");
     let questions = json!([
         {"group": "db", "key": "password"},
         {"group": "db", "key": "password", "group_version": "v1"},
@@ -186,7 +186,7 @@ async fn a_command_sees_what_the_pod_sees_whichever_manager_serves_it() {
     let file = folder.path().join("pod.json");
     std::fs::write(&file, pod.to_string()).unwrap();
     let mut command = webhook.command(&["exec", "-n", &namespace.name, "-f", file.to_str().unwrap()]);
-    command.arg("--").arg(venv().join("bin/python")).args([
+    command.arg("--").arg(environment("FLYTE_SECRETS_VENV").join("bin/python")).args([
         "-c",
         PROGRAM,
         &questions.to_string(),
