@@ -47,8 +47,8 @@ impl Connection {
         }
         let execution = &context.metadata.id;
         execution.secret_id("").check_components()?;
-        let answers = stream::iter(&self.secrets).map(|(name, key)| one(context, execution, name, key));
-        let answers: Vec<_> = answers.buffered(AT_ONCE).collect().await;
+        let asked: Vec<_> = self.secrets.iter().map(|(name, key)| one(context, execution, name, key)).collect();
+        let answers: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
         let (mut secrets, mut unresolved) = (BTreeMap::new(), Vec::new());
         for (name, answer) in answers {
             match answer {

@@ -89,3 +89,10 @@ fn no_value_is_printed() {
     let resolved = block_on(connection(&[("a", "k")]).resolve(&context(&manager))).unwrap();
     assert!(!format!("{resolved:?}").contains("planted"));
 }
+
+#[test]
+fn a_connection_can_be_resolved_on_any_thread() {
+    fn is_send(_: impl Send) {}
+    let (connection, context) = (connection(&[("a", "b")]), context(&Arc::new(TestManager::default())));
+    is_send(connection.resolve(&context));
+}

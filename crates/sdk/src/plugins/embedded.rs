@@ -13,6 +13,9 @@ use secrecy::SecretString;
 use super::SecretManager;
 use super::error::{SecretManagerError, shown};
 
+/// The most that is said of who was asked, in characters: ids may come from a task.
+const MAX_ASKED: usize = 4000;
+
 /// Gets secrets of one store by their encoded ids, and by nothing else: no scopes, no cache.
 ///
 /// A plugin makes the id itself, with [`super::TaskExecutionId::secret_id`] say. Whoever may choose ids reads any secret
@@ -48,7 +51,7 @@ impl EmbeddedSecretManager {
 
     fn failure(&self, key: &str, error: &FetchError) -> SecretManagerError {
         let asked = format!("asked the store {}: {}", self.store.name(), error.detail());
-        failure(key, error.class(), asked)
+        failure(key, error.class(), &asked)
     }
 }
 
@@ -80,8 +83,8 @@ pub(super) fn text(
 }
 
 /// What a store's failure means for a plugin; `asked` says who was asked and what it said.
-pub(super) fn failure(key: &str, class: FailureClass, asked: String) -> SecretManagerError {
-    let key = shown(key);
+pub(super) fn failure(key: &str, class: FailureClass, asked: &str) -> SecretManagerError {
+    let (key, asked) = (shown(key), asked.chars().take(MAX_ASKED).collect());
     match class {
         FailureClass::NotFound => SecretManagerError::NotFound { key, looked: asked },
         class if class.retryable() => SecretManagerError::Unavailable { key, detail: format!("{class}; {asked}") },

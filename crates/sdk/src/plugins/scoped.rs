@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::embedded::{failure, text};
-use super::error::SecretManagerError;
+use super::error::{SecretManagerError, shown};
 use super::{SecretManager, TaskExecutionId};
 
 /// Gets secrets by their names: those of the task's project first, then of its domain, then of its organization, in all
@@ -55,7 +55,9 @@ impl ScopedSecretManager {
             Ok(_) => {
                 let problem = format!(
                     "it is the id of a secret outside of the task's organization {:?}, domain {:?} and project {:?}",
-                    own.org, own.domain, own.project
+                    shown(&own.org),
+                    shown(&own.domain),
+                    shown(&own.project)
                 );
                 Err(SecretManagerError::invalid(key, problem))
             }
@@ -65,7 +67,7 @@ impl ScopedSecretManager {
     async fn find(&self, key: &str) -> Result<SecretString, SecretManagerError> {
         let id = self.id(key)?;
         let found = self.look_ups.find(&id, Freshness::Cached, Instant::now() + self.patience).await;
-        let found = found.map_err(|error| failure(key, error.class(), asked(&error)))?;
+        let found = found.map_err(|error| failure(key, error.class(), &asked(&error)))?;
         text(key, found.value, || format!("{} in the store {}", found.id, found.store))
     }
 }
