@@ -25,14 +25,23 @@ async fn a_task_of_flyte_1_runs_as_a_job_and_every_state_of_it_is_told() {
     assert_eq!(categories, &json!([{"name": "http_job"}]));
     assert_eq!(client.ok("Health", json!({})).await, json!("0801"), "SERVING");
 
-    let request = create_request("flytesnacks", "run-1");
+    let mut request = create_request("flytesnacks", "run-1");
+    request["template"] = client.ok("Template", json!({})).await;
     let meta = client.ok("CreateTask", request.clone()).await;
     assert_eq!(meta, client.ok("CreateTask", request).await, "a repeated Create is the same Job");
     let jobs = namespace.api.get(&runner.jobs()).await.unwrap();
     let jobs = jobs["items"].as_array().unwrap();
     let [job] = jobs.as_slice() else { panic!("{jobs:?}") };
+    assert_eq!(job["spec"]["activeDeadlineSeconds"], 3600);
     let container = &job["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!((&container["image"], &container["args"]), (&json!("localhost/busybox:1"), &json!(["echo", "hello"])));
+    for (member, expected) in [
+        ("image", json!("localhost/busybox:1")),
+        ("command", json!(["echo"])),
+        ("args", json!(["hello"])),
+        ("resources", json!({"limits": {"cpu": "1", "memory": "1Gi"}})),
+    ] {
+        assert_eq!(container[member], expected, "{member}");
+    }
 
     let pod = runner.pod(job["metadata"]["name"].as_str().unwrap()).await;
     client.phase(&meta, "INITIALIZING").await;

@@ -3,8 +3,9 @@
     connector.py flyte1|flyte2 ADDRESS
 
 Reads a line of JSON for each call, {"method", "request", "metadata"?}, and writes one: {"answer"} or {"code", "details"}, each with
-the metadata that came with it. Requests and answers are messages in protobuf's JSON. Two methods are not Flyte's: Health, and
-Differences, whose request is {"files": [...]}: where these .proto files differ from the package.
+the metadata that came with it. Requests and answers are messages in protobuf's JSON. Three methods are not Flyte's: Health;
+Differences, whose request is {"files": [...]}: where these .proto files differ from the package; and Template, the template of
+the task in connector_task.py.
 """
 
 import json
@@ -100,10 +101,21 @@ def same_member(name, member):
     return member[2] == {5: "int32", 8: "bool", 9: "string", 12: "bytes", 13: "uint32", 4: "uint64"}[field.type]
 
 
+def template():
+    from connector_task import hello
+    from flytekit.configuration import ImageConfig, SerializationSettings
+    from flytekit.tools.translator import get_serializable
+
+    settings = SerializationSettings(ImageConfig(), project="flytesnacks", domain="development", version="1")
+    return as_json(get_serializable({}, settings, hello).template.to_flyte_idl())
+
+
 def call(channel, method, request, metadata):
     if method == "Health":
         stub = channel.unary_unary("/grpc.health.v1.Health/Check")
         return {"answer": stub(b"", timeout=10).hex()}
+    if method == "Template":
+        return {"answer": template()}
     if method == "Differences":
         return {"answer": differences(request["files"])}
     name = next(name for name, service in SERVICES.items() if method in service.methods_by_name)

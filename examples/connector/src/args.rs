@@ -7,28 +7,30 @@ use clap::{Parser, ValueEnum};
 use reqwest::Url;
 
 const EXAMPLES: &str = "\
-A task of the type http_job with a container becomes a Job of a Kubernetes API server. Whoever may call --listen
-starts Jobs with the API key: let only Flyte reach it.
+A task of the type http_job with a container becomes a Job of a Kubernetes API server.
+Whoever may call --listen starts Jobs with the API key: let only Flyte reach it.
 
 The API key
   It is the secret --api-key, asked for with every call, so a rotated key works without a restart.
-  --secrets process   the variable FLYTE_SECRET_<key>, else the file /etc/secrets/<key>, of this process
-  --secrets local     the encrypted local store of `flyte-secrets secret`: that of the task's project, else of its
-                      domain, else of its organization
-  In Flyte 2 a connection can name another one: {\"secrets\": {\"api_key\": \"<key>\"}, \"configs\": {\"namespace\": \"<name>\"}}
+  --secrets process   this process's variable FLYTE_SECRET_<key>, else the file /etc/secrets/<key>
+  --secrets local     the encrypted local store of `flyte-secrets secret`: the key of the task's
+                      project, else of its domain, else of its organization
+  In Flyte 2 a connection can name another key, and a namespace:
+    {\"secrets\": {\"api_key\": \"<key>\"}, \"configs\": {\"namespace\": \"<name>\"}}
 
 Examples:
   FLYTE_SECRET_jobs_api_key=$(kubectl create token runner) \\
-    flyte-secrets-connector --api-url https://kubernetes.default.svc --ca-file ca.crt --namespace jobs
-  kubectl create token runner | flyte-secrets secret create jobs_api_key --domain development --project flytesnacks
-  flyte-secrets-connector --api-url https://kubernetes.default.svc --ca-file ca.crt --secrets local";
+    flyte-secrets-connector --api-url https://10.0.0.1 --ca-file ca.crt --namespace jobs
+  kubectl create token runner |
+    flyte-secrets secret create jobs_api_key --domain development --project flytesnacks
+  flyte-secrets-connector --api-url https://10.0.0.1 --ca-file ca.crt --secrets local";
 
 /// A Flyte connector that runs containers as Kubernetes Jobs, through the HTTP API
 ///
 /// An example of a plugin that needs a secret. It speaks the protocols of Flyte 1 (agents) and Flyte 2 (connectors) over
 /// gRPC, and gRPC's health protocol.
 #[derive(Parser, Debug)]
-#[command(name = "flyte-secrets-connector", version, after_help = EXAMPLES, max_term_width = 120)]
+#[command(name = "flyte-secrets-connector", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
     /// Where to listen for Flyte. Plain text, as Flyte's `insecure: true`
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]

@@ -71,7 +71,8 @@ impl Connector {
         self.with_key(&key, |bearer| async move { self.api.delete(&bearer, &meta.namespace, &meta.job).await }).await
     }
 
-    /// The last lines of a task's log; 0 lines means as many as there may be.
+    /// The last lines of a task's log; 0 lines means as many as there may be. Flyte sends no connection with this call, so
+    /// it is made with the default key.
     pub(crate) async fn log(&self, meta: &ResourceMeta, lines: u64) -> Result<Vec<String>, Failure> {
         let key = self.keys.for_call(meta.task(), &self.task_type, None)?;
         let lines = if lines == 0 { MAX_LINES } else { lines.min(MAX_LINES) };

@@ -8,12 +8,14 @@ use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, Service
 use flyte_secrets_sdk::plugins::{TaskExecutionId, TaskExecutionMetadata as Metadata};
 
 use crate::connector::Connector;
+use crate::job;
 use crate::proto::flyteidl::admin::{
     Agent, CreateTaskRequest, CreateTaskResponse, DeleteTaskRequest, DeleteTaskResponse, GetAgentRequest,
     GetAgentResponse, GetTaskLogsRequest, GetTaskLogsResponse, GetTaskLogsResponseBody, GetTaskMetricsRequest,
     GetTaskMetricsResponse, GetTaskRequest, GetTaskResponse, ListAgentsRequest, ListAgentsResponse, Resource,
     TaskCategory, TaskExecutionMetadata,
 };
+use crate::proto::flyteidl::core::resources::{ResourceEntry, ResourceName};
 use crate::proto::flyteidl::core::task_execution;
 use crate::proto::flyteidl::core::task_log::MessageFormat;
 use crate::proto::flyteidl::core::{TaskLog, TaskTemplate};
@@ -37,7 +39,8 @@ impl AsyncAgentService for Flyte1 {
     ) -> ServiceResult<CreateTaskResponse> {
         let CreateTaskRequest { template, task_execution_metadata, .. } = request.to_owned_message();
         let task = task(template.into_option(), task_execution_metadata.into_option());
-        let meta = told("CreateTask", self.0.create(task).await)?;
+        let job = job::name(&task.metadata.id);
+        let meta = told("CreateTask", &job, self.0.create(task).await)?;
         Response::ok(CreateTaskResponse { resource_meta: meta.write()?, ..Default::default() })
     }
 
@@ -47,7 +50,7 @@ impl AsyncAgentService for Flyte1 {
         request: ServiceRequest<'_, GetTaskRequest>,
     ) -> ServiceResult<GetTaskResponse> {
         let meta = ResourceMeta::read(request.resource_meta)?;
-        let status = told("GetTask", self.0.get(&meta, None).await)?;
+        let status = told("GetTask", &meta.job, self.0.get(&meta, None).await)?;
         Response::ok(GetTaskResponse { resource: resource(status).into(), ..Default::default() })
     }
 
@@ -57,7 +60,7 @@ impl AsyncAgentService for Flyte1 {
         request: ServiceRequest<'_, DeleteTaskRequest>,
     ) -> ServiceResult<DeleteTaskResponse> {
         let meta = ResourceMeta::read(request.resource_meta)?;
-        told("DeleteTask", self.0.delete(&meta, None).await)?;
+        told("DeleteTask", &meta.job, self.0.delete(&meta, None).await)?;
         Response::ok(DeleteTaskResponse::default())
     }
 
@@ -75,7 +78,7 @@ impl AsyncAgentService for Flyte1 {
         request: ServiceRequest<'_, GetTaskLogsRequest>,
     ) -> ServiceResult<ServiceStream<GetTaskLogsResponse>> {
         let meta = ResourceMeta::read(request.resource_meta)?;
-        let results = told("GetTaskLogs", self.0.log(&meta, request.lines).await)?;
+        let results = told("GetTaskLogs", &meta.job, self.0.log(&meta, request.lines).await)?;
         let body = GetTaskLogsResponseBody { results, ..Default::default() };
         let part = GetTaskLogsResponse { part: body.into(), ..Default::default() };
         Response::stream_ok(futures::stream::iter([Ok(part)]))
@@ -140,6 +143,8 @@ pub(crate) fn task(template: Option<TaskTemplate>, metadata: Option<TaskExecutio
         command: container.command,
         args: container.args,
         env: container.env.into_iter().map(|pair| (pair.key, pair.value)).collect(),
+        requests: quantities(&container.resources.requests),
+        limits: quantities(&container.resources.limits),
     });
     let metadata = metadata.unwrap_or_default();
     let (attempt, node) = metadata
@@ -158,6 +163,21 @@ pub(crate) fn task(template: Option<TaskTemplate>, metadata: Option<TaskExecutio
     let (namespace, k8s_service_account) = (metadata.namespace, metadata.k8s_service_account);
     let metadata = Metadata { id, namespace, k8s_service_account };
     Task { task_type: r#type, metadata, container, timeout, connection: None }
+}
+
+/// Resources by the names that Kubernetes has for them, as Flyte's own pods have them.
+fn quantities(entries: &[ResourceEntry]) -> Vec<(&'static str, String)> {
+    let named = |entry: &ResourceEntry| {
+        let name = match entry.name.as_known()? {
+            ResourceName::CPU => "cpu",
+            ResourceName::GPU => "nvidia.com/gpu",
+            ResourceName::MEMORY => "memory",
+            ResourceName::EPHEMERAL_STORAGE => "ephemeral-storage",
+            ResourceName::STORAGE | ResourceName::UNKNOWN => return None,
+        };
+        Some((name, entry.value.clone()))
+    };
+    entries.iter().filter_map(named).collect()
 }
 
 /// A status for Flyte, of both versions.

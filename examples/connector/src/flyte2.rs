@@ -8,6 +8,7 @@ use flyte_secrets_sdk::plugins::Connection;
 
 use crate::connector::Connector;
 use crate::flyte1::{NAME, categories, check_name, no_metrics, resource, task};
+use crate::job;
 use crate::proto::flyteidl2::connector::{
     self as proto, AsyncConnectorService, ConnectorMetadataService, CreateTaskRequest, CreateTaskResponse,
     DeleteTaskRequest, DeleteTaskResponse, GetConnectorRequest, GetConnectorResponse, GetTaskLogsRequest,
@@ -31,7 +32,8 @@ impl AsyncConnectorService for Flyte2 {
             request.to_owned_message();
         let mut task = task(template.into_option(), task_execution_metadata.into_option());
         task.connection = theirs.map(connection);
-        let meta = told("CreateTask", self.0.create(task).await)?;
+        let job = job::name(&task.metadata.id);
+        let meta = told("CreateTask", &job, self.0.create(task).await)?;
         Response::ok(CreateTaskResponse { resource_meta: meta.write()?, ..Default::default() })
     }
 
@@ -42,7 +44,7 @@ impl AsyncConnectorService for Flyte2 {
     ) -> ServiceResult<GetTaskResponse> {
         let GetTaskRequest { resource_meta, connection: theirs, .. } = request.to_owned_message();
         let meta = ResourceMeta::read(&resource_meta)?;
-        let status = told("GetTask", self.0.get(&meta, theirs.map(connection)).await)?;
+        let status = told("GetTask", &meta.job, self.0.get(&meta, theirs.map(connection)).await)?;
         Response::ok(GetTaskResponse { resource: resource(status).into(), ..Default::default() })
     }
 
@@ -53,7 +55,7 @@ impl AsyncConnectorService for Flyte2 {
     ) -> ServiceResult<DeleteTaskResponse> {
         let DeleteTaskRequest { resource_meta, connection: theirs, .. } = request.to_owned_message();
         let meta = ResourceMeta::read(&resource_meta)?;
-        told("DeleteTask", self.0.delete(&meta, theirs.map(connection)).await)?;
+        told("DeleteTask", &meta.job, self.0.delete(&meta, theirs.map(connection)).await)?;
         Response::ok(DeleteTaskResponse::default())
     }
 
@@ -71,7 +73,7 @@ impl AsyncConnectorService for Flyte2 {
         request: ServiceRequest<'_, GetTaskLogsRequest>,
     ) -> ServiceResult<ServiceStream<GetTaskLogsResponse>> {
         let meta = ResourceMeta::read(request.resource_meta)?;
-        let results = told("GetTaskLogs", self.0.log(&meta, request.lines).await)?;
+        let results = told("GetTaskLogs", &meta.job, self.0.log(&meta, request.lines).await)?;
         let body = GetTaskLogsResponseBody { results, ..Default::default() };
         let part = GetTaskLogsResponse { part: body.into(), ..Default::default() };
         Response::stream_ok(futures::stream::iter([Ok(part)]))

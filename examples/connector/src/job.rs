@@ -40,6 +40,11 @@ pub(crate) fn manifest(task: &Task, container: &Container) -> Value {
             main[member] = json!(words);
         }
     }
+    for (member, quantities) in [("requests", &container.requests), ("limits", &container.limits)] {
+        for (name, quantity) in quantities {
+            main["resources"][member][name] = json!(quantity);
+        }
+    }
     let mut pod = json!({"restartPolicy": "Never", "containers": [main]});
     if !task.metadata.k8s_service_account.is_empty() {
         pod["serviceAccountName"] = json!(task.metadata.k8s_service_account);

@@ -43,6 +43,7 @@ fn a_task_becomes_a_job_that_runs_its_container_once() {
         image: "busybox".to_owned(),
         args: vec!["echo".to_owned(), "$(X)".to_owned()],
         env: vec![("A".to_owned(), "b".to_owned())],
+        limits: vec![("cpu", "1".to_owned()), ("memory", "1Gi".to_owned())],
         ..Container::default()
     };
     let job = manifest(&task(Some(Duration::from_millis(1500))), &container);
@@ -51,7 +52,8 @@ fn a_task_becomes_a_job_that_runs_its_container_once() {
     let main = &spec["template"]["spec"]["containers"][0];
     assert_eq!(
         *main,
-        json!({"name": "task", "image": "busybox", "args": ["echo", "$(X)"], "env": [{"name": "A", "value": "b"}]})
+        json!({"name": "task", "image": "busybox", "args": ["echo", "$(X)"], "env": [{"name": "A", "value": "b"}],
+            "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}})
     );
     assert!(is_of(&job, &id("a1", "n0", 0)) && !is_of(&job, &id("a1", "n0", 1)));
     let unlimited = manifest(&task(None), &container);

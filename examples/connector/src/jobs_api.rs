@@ -204,7 +204,7 @@ impl Bearer {
     /// `None` if the key holds what no header can hold. Line ends behind it are left out: files have them.
     pub(crate) fn of(value: &SecretString) -> Option<Self> {
         let key = value.expose_secret().trim_end_matches(['\r', '\n']);
-        let text = SecretString::from(format!("Bearer {key}"));
+        let text = SecretString::from(["Bearer ", key].concat());
         let mut header = HeaderValue::from_str(text.expose_secret()).ok().filter(|_| !key.is_empty())?;
         // Kept out of logs and of header compression's table.
         header.set_sensitive(true);

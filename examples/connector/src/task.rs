@@ -25,6 +25,9 @@ pub(crate) struct Container {
     pub(crate) command: Vec<String>,
     pub(crate) args: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
+    /// Kubernetes' names of resources, and quantities.
+    pub(crate) requests: Vec<(&'static str, String)>,
+    pub(crate) limits: Vec<(&'static str, String)>,
 }
 
 /// What Flyte wants to know of a task that was started (`flyteidl.core.TaskExecution.Phase`, as far as it is used).

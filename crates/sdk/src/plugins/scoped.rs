@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flyte_secrets_core::encoded_id::{AmbiguousComponent, SecretId};
-use flyte_secrets_stores::{Freshness, LookUpError, LookUps};
+use flyte_secrets_stores::{FailureClass, Freshness, LookUpError, LookUps};
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -93,14 +93,24 @@ fn is_within(id: &SecretId, own: &SecretId) -> bool {
         && (id.project.is_empty() || id.domain == own.domain)
 }
 
+/// Who was asked for what: first who has nothing, then the failure that ended the look-up, if there was one.
 fn asked(error: &LookUpError) -> String {
     if error.asked.is_empty() {
         return "no store is configured".to_owned();
     }
-    let one = |asked: &flyte_secrets_stores::Asked| {
-        format!("asked the store {} for {}: {}", asked.store, asked.id, asked.error.detail())
-    };
-    error.asked.iter().map(one).collect::<Vec<_>>().join("; ")
+    let (nothing, failed): (Vec<_>, Vec<_>) =
+        error.asked.iter().partition(|asked| asked.error.class() == FailureClass::NotFound);
+    let mut stores: Vec<(&str, Vec<String>)> = Vec::new();
+    for asked in nothing {
+        match stores.iter_mut().find(|(store, _)| *store == asked.store) {
+            Some((_, ids)) => ids.push(asked.id.to_string()),
+            None => stores.push((&asked.store, vec![asked.id.to_string()])),
+        }
+    }
+    let nothing = stores.iter().map(|(store, ids)| format!("asked the store {store} for {}", ids.join(", ")));
+    let failed =
+        failed.iter().map(|asked| format!("the store {} said of {}: {}", asked.store, asked.id, asked.error.detail()));
+    nothing.chain(failed).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

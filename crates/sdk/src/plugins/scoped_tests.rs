@@ -74,11 +74,22 @@ async fn the_secrets_of_others_cannot_be_named() {
 #[tokio::test]
 async fn a_missing_secret_names_every_place_that_was_asked() {
     let error = manager(SECRETS).get("missing").await.unwrap_err();
-    let text = error.to_string();
-    assert!(text.starts_with("no secret \"missing\": asked the store values for u__org__flyte__"), "{text}");
-    for id in ["project__flytesnacks__key__missing", "development__project____key__missing", "domain____project____key"]
-    {
-        assert!(text.contains(id), "{id}: {text}");
+    assert_eq!(
+        error.to_string(),
+        "no secret \"missing\": asked the store values for \
+         u__org__flyte__domain__development__project__flytesnacks__key__missing, \
+         u__org__flyte__domain__development__project____key__missing, u__org__flyte__domain____project____key__missing"
+    );
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_with_its_reason() {
+    let id = "u__org__flyte__domain__development__project____key__k";
+    for (failure, retryable) in [("denied", false), ("the disk is full", true)] {
+        let error = manager(&format!("{id}: {{error: {failure}}}")).get("k").await.unwrap_err();
+        let expected = format!("; the store values said of {id}: {failure}");
+        assert!(error.to_string().ends_with(&expected), "{error}");
+        assert_eq!(error.retryable(), retryable, "{error}");
     }
 }
 
