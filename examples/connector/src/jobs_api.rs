@@ -33,6 +33,15 @@ pub(crate) enum Answer<T> {
     TurnedDown(StatusCode, String),
 }
 
+impl<T> Answer<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Self::Done(done) => Answer::Done(change(done)),
+            Self::TurnedDown(status, said) => Answer::TurnedDown(status, said),
+        }
+    }
+}
+
 impl JobsApi {
     /// The service at `base`; its certificate comes from the platform's roots, or those in `ca`.
     pub(crate) fn new(base: &Url, ca: Option<&Path>) -> Result<Self> {
@@ -96,10 +105,7 @@ impl JobsApi {
     pub(crate) async fn delete(&self, key: &Bearer, namespace: &str, name: &str) -> Result<Answer<()>, Failure> {
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
         let answer = self.send(key, Method::DELETE, &jobs(namespace, Some(name)), Some(&options)).await?;
-        Ok(match self.unless_missing(key, answer)? {
-            Answer::Done(_) => Answer::Done(()),
-            Answer::TurnedDown(status, said) => Answer::TurnedDown(status, said),
-        })
+        Ok(self.unless_missing(key, answer)?.map(drop))
     }
 
     /// The last lines that a Job's newest pod wrote; none where there is no pod or it has not begun.
@@ -130,10 +136,7 @@ impl JobsApi {
             let text = String::from_utf8_lossy(&answer.body);
             return Ok(Answer::Done(text.lines().map(str::to_owned).collect()));
         }
-        Ok(match self.judge(key, answer)? {
-            Answer::TurnedDown(status, said) => Answer::TurnedDown(status, said),
-            Answer::Done(_) => Answer::Done(Vec::new()),
-        })
+        Ok(self.judge(key, answer)?.map(|_| Vec::new()))
     }
 
     /// The service's address, for messages.
@@ -182,10 +185,7 @@ impl JobsApi {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Answer::Done(None));
         }
-        Ok(match self.judge(key, answer)? {
-            Answer::Done(document) => Answer::Done(Some(document)),
-            Answer::TurnedDown(status, said) => Answer::TurnedDown(status, said),
-        })
+        Ok(self.judge(key, answer)?.map(Some))
     }
 
     fn unavailable(&self, said: String) -> Failure {
