@@ -10,6 +10,7 @@ mod certificates;
 mod certificates_auto;
 mod chart;
 mod check_exists;
+mod connector;
 mod dashboard;
 mod doctor;
 mod events;
