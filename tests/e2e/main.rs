@@ -38,6 +38,7 @@ mod replicas;
 mod restricted;
 mod sdk_flytekit;
 mod secrecy;
+mod secret_service;
 mod service;
 mod sqlalchemy;
 mod stores;

@@ -76,6 +76,15 @@ Examples:
 
 POD_NAMESPACE is the webhook's own namespace. SIGTERM and SIGINT end it when its requests are answered.";
 
+const SERVICE_EXAMPLES: &str = "\
+Examples:
+  flyte-secrets service --config '/etc/flyte/config/*.yaml'
+  flyte-secrets service --secret.store=Local --secret.server.host=127.0.0.1 --secret.webhookURL=
+  flyte --endpoint http://127.0.0.1:8093 --insecure create secret my_secret --value my_value
+
+Whoever reaches the port may write and delete every secret: keep it within the cluster. SIGTERM and SIGINT end it
+when its calls are answered. All about it: docs/secret-service.md.";
+
 const UNREGISTER_EXAMPLES: &str = "\
 Examples:
   flyte-secrets unregister --config '/etc/flyte/config/*.yaml' --dry-run
@@ -139,6 +148,9 @@ impl From<ProfileArg> for Profile {
 pub(crate) enum Command {
     /// Serve the admission webhook
     Webhook(WebhookArgs),
+    /// Serve the Secret service, which `flyte create secret` talks to
+    #[command(after_help = SERVICE_EXAMPLES)]
+    Service,
     /// Make the webhook's certificates and store them as a Kubernetes Secret
     InitCerts,
     /// Remove the webhook's registration from the cluster, as far as it is this program's

@@ -29,6 +29,8 @@ pub(crate) fn start_with(settings: &LogSettings, traced: Option<Traced>) {
         LogLevel::Trace => Level::TRACE,
     };
     let ours = Targets::new().with_targets(OURS.map(|target| (target, level)));
+    // Who changed which secret is noted, however little else is.
+    let ours = ours.with_target("flyte_secrets::audit", level.max(Level::INFO));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(traced);
     // A second start, in a test, changes nothing.

@@ -20,6 +20,7 @@ mod output;
 mod propagate;
 mod secret;
 mod serve;
+mod serve_secrets;
 mod setup;
 mod stores;
 #[cfg(feature = "otel")]
@@ -169,6 +170,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
                 None => serve::run(surroundings, config).await,
                 Some(WebhookCommand::InitCerts) => init_certs::run(surroundings, config).await,
             },
+            Command::Service => serve_secrets::run(surroundings, config).await,
             Command::InitCerts => init_certs::run(surroundings, config).await,
             Command::Unregister(args) => unregister::run(surroundings, config, args).await,
             Command::Inject(args) => inject::run(surroundings, config, args).await,

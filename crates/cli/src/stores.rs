@@ -55,11 +55,15 @@ pub(crate) async fn open(store: &StoreSettings, timeout: Duration) -> Store {
 }
 
 fn local(settings: &config::LocalStoreSettings) -> Store {
-    let unlock = match std::env::var("FLYTE_SECRETS_PASSPHRASE") {
+    Ok(Arc::new(LocalStore::open(secret::places(settings)?, local_unlock())?))
+}
+
+/// What opens the local store where nobody can be asked.
+pub(crate) fn local_unlock() -> Unlock {
+    match std::env::var("FLYTE_SECRETS_PASSPHRASE") {
         Ok(passphrase) => Unlock::Passphrase(passphrase.into()),
         Err(_) => Unlock::KeyFile,
-    };
-    Ok(Arc::new(LocalStore::open(secret::places(settings)?, unlock)?))
+    }
 }
 
 async fn kubernetes(settings: &config::K8sStoreSettings) -> Store {

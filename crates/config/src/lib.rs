@@ -21,6 +21,7 @@ mod origin;
 mod patterns;
 mod reference;
 mod resolve;
+mod secret_service;
 mod sections;
 mod settings;
 mod stores;
@@ -35,6 +36,7 @@ pub use flags::is_switch;
 pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;
+pub use secret_service::{SecretServiceSettings, SecretServiceStore};
 pub use settings::{
     CertificateMode, CertificateSettings, Config, Effective, FailurePolicy, InvalidationAuthentication,
     InvalidationSettings, KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, MirrorSettings,

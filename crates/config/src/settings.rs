@@ -7,6 +7,7 @@ use flyte_secrets_core::Settings;
 use serde::{Deserialize, Serialize};
 
 use crate::origin::Origin;
+use crate::secret_service::SecretServiceSettings;
 use crate::stores::StoresSettings;
 
 /// What [`load`](crate::load) returns.
@@ -42,6 +43,8 @@ pub struct Config {
     pub stores: StoresSettings,
     /// How long mirrors stay (`webhook.delivery: SecretRef`).
     pub mirrors: MirrorSettings,
+    /// The Secret service.
+    pub secret_service: SecretServiceSettings,
     /// The log.
     pub log: LogSettings,
 }

@@ -15,6 +15,7 @@ use crate::errors::ConfigError;
 use crate::getter::{Getter, named};
 use crate::keys::Key;
 use crate::origin::Origin;
+use crate::secret_service;
 use crate::settings::{
     CertificateSettings, Config, InvalidationAuthentication, InvalidationSettings, KubeClientSettings, LogSettings,
     MirrorSettings, RegistrationSettings, TracingSettings, WebhookSettings,
@@ -47,6 +48,7 @@ pub(crate) fn check(values: &Values, environment: &[(String, String)], errors: &
     let values = Getter(values);
     check_ports(values, errors);
     check_access(values, errors);
+    secret_service::check(values, errors);
     certificates::check(values, errors);
     if managers(values).contains(&SecretManagerType::Embedded) {
         typed_stores::check(values, environment, errors);
@@ -113,6 +115,7 @@ pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings
         injection: injection(values, pod_namespace.as_deref()),
         stores,
         mirrors,
+        secret_service: secret_service::settings(values, kube_client),
         webhook: webhook(
             values,
             kube_client,

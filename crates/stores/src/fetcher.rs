@@ -100,8 +100,7 @@ impl FetchError {
     /// come from a store.
     #[must_use]
     pub fn new(class: FailureClass, detail: impl AsRef<str>) -> Self {
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        Self { class, detail: detail.as_ref().chars().take(MAX_DETAIL).map(plain).collect() }
+        Self { class, detail: plain_detail(detail.as_ref()) }
     }
 
     /// The kind of failure.
@@ -121,6 +120,12 @@ impl FetchError {
     pub const fn retryable(&self) -> bool {
         self.class.retryable()
     }
+}
+
+/// A detail on one line of bounded length.
+pub(crate) fn plain_detail(detail: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    detail.chars().take(MAX_DETAIL).map(plain).collect()
 }
 
 #[cfg(test)]

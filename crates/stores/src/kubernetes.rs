@@ -2,7 +2,8 @@
 //!
 //! A secret is the Kubernetes Secret whose name is the hex MD5 of the encoded id, under the data key that is
 //! the encoded id itself (`flyteplugins/go/tasks/pluginmachinery/secret/k8s_secrets.go` of Flyte 2).
-//! The store uses only the verb `get` on `secrets`; [`watch()`] needs `list` and `watch` too.
+//! The store uses only the verb `get` on `secrets`; [`watch()`] needs `list` and `watch` too. [`KubernetesWriter`] writes such
+//! Secrets, as Flyte's Secret service does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,12 +24,28 @@ use zeroize::Zeroizing;
 use crate::causes::with_causes;
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 
+mod api;
+mod objects;
+mod pull_secret;
 mod watch;
+mod write;
 
 pub use self::watch::watch;
+pub use self::write::KubernetesWriter;
 
 /// The largest answer, in bytes: a full Secret (1 MiB of data in base64) with all its metadata.
 const MAX_ANSWER: usize = 4 << 20;
+
+/// How often a write is tried when others get in its way.
+const ATTEMPTS: u32 = 10;
+
+/// Waits before an attempt to write: not at all before the first, then longer and longer, and never as long as others do.
+async fn pause(attempt: u32) {
+    if attempt > 0 {
+        let longest = 5 << attempt.min(6);
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(longest / 2..=longest))).await;
+    }
+}
 
 /// The Secrets of one namespace, read with the identity of the client.
 #[derive(Clone)]

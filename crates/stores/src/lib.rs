@@ -13,6 +13,8 @@
 //! | `azure` (Cargo feature of that name) | Azure Key Vault |
 //! | `vault` (Cargo feature of that name) | a KV engine of HashiCorp Vault or OpenBao |
 //! | `http` (Cargo feature of that name) | any system that speaks a small HTTPS protocol |
+//!
+//! Some can be written to as well ([`SecretWriter`]), which is the Secret service's business: `local` and `kubernetes`.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -29,6 +31,7 @@ pub mod azure;
 mod causes;
 #[cfg(any(feature = "aws", feature = "gcp"))]
 pub mod cloud;
+mod docker_config;
 pub mod fetcher;
 #[cfg(feature = "gcp")]
 pub mod gcp;
@@ -45,6 +48,7 @@ mod test_log;
 pub mod values;
 #[cfg(feature = "vault")]
 pub mod vault;
+pub mod writer;
 
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 #[cfg(any(feature = "azure", feature = "http", feature = "vault"))]
@@ -53,3 +57,4 @@ pub use look_up::{
     Asked, CacheEvent, CacheSettings, CallOutcome, Found, Freshness, LookUpError, LookUpObserver, LookUpSettings,
     LookUps, NoObserver, SPANS, Scope, Scopes,
 };
+pub use writer::{NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure};

@@ -23,6 +23,7 @@ mod encryption;
 mod error;
 mod file;
 mod places;
+mod writer;
 
 pub use self::document::ValueKind;
 pub use self::encryption::Unlock;
@@ -269,8 +270,8 @@ impl SecretFetcher for LocalStore {
 
 fn put(entries: &mut Entries, id: SecretId, value: SecretValue) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let created = entries.get(&id).map_or(now, |held| held.created);
-    entries.insert(id, Held { value, created, updated: now });
+    let (created, image_pull) = entries.get(&id).map_or((now, false), |held| (held.created, held.image_pull));
+    entries.insert(id, Held { value, created, updated: now, image_pull });
 }
 
 fn entry(id: &SecretId, held: &Held) -> Entry {
@@ -284,8 +285,18 @@ fn entry(id: &SecretId, held: &Held) -> Entry {
     }
 }
 
-/// Whether a secret can be stored: its id must be told from every other one in its encoded form.
+/// Whether a secret can be stored.
 fn check(id: &SecretId, value: &SecretValue) -> Result<(), LocalError> {
+    check_id(id)?;
+    let size = value.expose_bytes().len();
+    if size > MAX_VALUE {
+        return Err(LocalError::ValueTooLarge { id: id.to_string(), size, limit: MAX_VALUE });
+    }
+    Ok(())
+}
+
+/// Whether a secret can be stored under this id: it must be told from every other one in its encoded form.
+fn check_id(id: &SecretId) -> Result<(), LocalError> {
     let encoded = id.to_string();
     let problem = if id.name.is_empty() {
         Some("the name is empty".to_owned())
@@ -296,14 +307,10 @@ fn check(id: &SecretId, value: &SecretValue) -> Result<(), LocalError> {
     } else {
         id.check_components().err().map(|ambiguous| ambiguous.to_string())
     };
-    if let Some(problem) = problem {
-        return Err(LocalError::InvalidId { id: encoded.chars().take(300).collect(), problem });
+    match problem {
+        Some(problem) => Err(LocalError::InvalidId { id: encoded.chars().take(300).collect(), problem }),
+        None => Ok(()),
     }
-    let size = value.expose_bytes().len();
-    if size > MAX_VALUE {
-        return Err(LocalError::ValueTooLarge { id: encoded, size, limit: MAX_VALUE });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 /// The moment at which the program is asked to end, for all its parts.
 #[derive(Clone)]
-pub(super) struct Ending {
+pub(crate) struct Ending {
     /// How often it was asked.
     asked: watch::Receiver<usize>,
     /// How often it has to be asked to end at once.
@@ -15,7 +15,7 @@ pub(super) struct Ending {
 impl Ending {
     /// SIGTERM or SIGINT. As the first process of a container has no other answer to them, this is called before anything is
     /// waited for.
-    pub(super) fn at_signal() -> Result<Self> {
+    pub(crate) fn at_signal() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -33,17 +33,17 @@ impl Ending {
     }
 
     /// The program was asked to end.
-    pub(super) async fn reached(self) {
+    pub(crate) async fn reached(self) {
         self.asked_for(1).await;
     }
 
     /// From here on there is something to end in good order: only a second signal ends the program at once.
-    pub(super) fn in_good_order(&self) {
+    pub(crate) fn in_good_order(&self) {
         self.at_once.send_replace(2);
     }
 
     /// The program was asked to end at once.
-    pub(super) async fn at_once(self) {
+    pub(crate) async fn at_once(self) {
         let mut needed = self.at_once.subscribe();
         loop {
             let signals = *needed.borrow_and_update();

@@ -1,7 +1,7 @@
 //! `webhook`: the server from its parts.
 
 pub(crate) mod certificates;
-mod ending;
+pub(crate) mod ending;
 mod invalidations;
 pub(crate) mod leading;
 pub(crate) mod registration;

@@ -2,10 +2,11 @@
 
 use crate::program::{Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "",
     "webhook",
     "webhook init-certs",
+    "service",
     "init-certs",
     "inject",
     "propagate",
@@ -42,6 +43,7 @@ fn help_shows_examples() {
     for command in [
         "",
         "webhook",
+        "service",
         "inject",
         "propagate",
         "explain",

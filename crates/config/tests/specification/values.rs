@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use flyte_secrets_config::{CertificateMode, Inputs, LogFormat, LogLevel, StoreSettings, StoreType, load};
+use flyte_secrets_config::{
+    CertificateMode, Inputs, LogFormat, LogLevel, SecretServiceStore, StoreSettings, StoreType, load,
+};
 use flyte_secrets_core::settings::{
     CheckExists, InitContainerPlacement, InitContainerSecurityContext, KvVersion, OnCollision, OnManagerFailure,
     OnUnserved, SecretManagerType,
@@ -361,4 +363,36 @@ fn looking_for_secrets_that_are_not_there_is_of_no_use_where_everything_is_admit
             "{warnings:?}"
         );
     }
+}
+
+#[test]
+fn the_defaults_of_the_secret_service_are_those_of_flyte() {
+    let service = load(&Inputs::default()).unwrap().config.secret_service;
+    assert_eq!((service.host.as_str(), service.port, service.metrics_port), ("0.0.0.0", 8093, 8094));
+    assert_eq!((service.store, service.namespace.as_str()), (SecretServiceStore::K8s, "flyte"));
+    assert_eq!(service.webhook_url.as_deref(), Some("http://localhost:9444"));
+    assert_eq!((service.cert_dir, service.webhook_token_file, service.cluster_name.as_str()), (None, None, ""));
+    assert_eq!(
+        (service.kube_client.timeout, service.shutdown_delay),
+        (Duration::from_secs(30), Duration::from_secs(5))
+    );
+}
+
+#[test]
+fn settings_of_the_secret_service_are_taken_and_its_ports_differ() {
+    let loaded = load_one(
+        "secret:
+  store: Local
+  webhookURL: ''
+  server: {host: 127.0.0.1, port: 1, metricsPort: 2, certDir: /certs}
+  kubernetes: {timeout: 5s, clusterName: here}
+webhook: {embeddedSecretManagerConfig: {k8sConfig: {namespace: vault}}}",
+    );
+    let service = loaded.unwrap().config.secret_service;
+    assert_eq!((service.store, service.namespace.as_str()), (SecretServiceStore::Local, "vault"));
+    assert_eq!((service.webhook_url, service.cert_dir), (None, Some("/certs".into())));
+    assert_eq!((service.host.as_str(), service.port, service.metrics_port), ("127.0.0.1", 1, 2));
+    assert_eq!((service.kube_client.timeout, service.cluster_name.as_str()), (Duration::from_secs(5), "here"));
+    let error = load_one("secret: {server: {port: 8094}}").unwrap_err().to_string();
+    assert!(error.contains("secret.server.metricsPort: the same port as secret.server.port"), "{error}");
 }

@@ -4,6 +4,8 @@
 //! {"version": 1, "secrets": [{"org": "flyte", "domain": "development", "project": "", "name": "token",
 //!   "kind": "text", "value": "<base64>", "created": 1764000000, "updated": 1764000000}]}
 //! ```
+//!
+//! `"image_pull": true` stands beside the value of a secret for pulling images.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,8 @@ pub(super) struct Held {
     pub(super) value: SecretValue,
     pub(super) created: u64,
     pub(super) updated: u64,
+    /// Whether it is for pulling images.
+    pub(super) image_pull: bool,
 }
 
 /// Whether a value is text or bytes.
@@ -62,6 +66,13 @@ struct Stored {
     value: Zeroizing<String>,
     created: u64,
     updated: u64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    image_pull: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Only the version, which is read first: the rest may look different in another one.
@@ -101,6 +112,7 @@ fn stored(id: &SecretId, held: &Held) -> Stored {
         value: Zeroizing::new(BASE64.encode(held.value.expose_bytes())),
         created: held.created,
         updated: held.updated,
+        image_pull: held.image_pull,
     }
 }
 
@@ -119,8 +131,9 @@ pub(super) fn read(text: &[u8]) -> Result<Entries, Unreadable> {
     for (number, stored) in document.secrets.into_iter().enumerate() {
         let problem = |text: &str| Unreadable::Malformed(format!("secret number {}: {text}", number + 1));
         let value = decoded(stored.kind, &stored.value).map_err(problem)?;
-        let Stored { org, domain, project, name, created, updated, .. } = stored;
-        if entries.insert(SecretId { org, domain, project, name }, Held { value, created, updated }).is_some() {
+        let Stored { org, domain, project, name, created, updated, image_pull, .. } = stored;
+        let held = Held { value, created, updated, image_pull };
+        if entries.insert(SecretId { org, domain, project, name }, held).is_some() {
             return Err(problem("it is there twice"));
         }
     }
@@ -203,7 +216,7 @@ mod tests {
                 .into_iter()
                 .map(|(name, (bytes, text, binary))| {
                     let value = if binary { SecretValue::binary(bytes) } else { SecretValue::text(text) };
-                    (id(name), Held { value, created: 1, updated: u64::MAX })
+                    (id(name), Held { value, created: 1, updated: u64::MAX, image_pull: binary })
                 })
                 .collect();
             let text = write(&entries);
@@ -214,6 +227,7 @@ mod tests {
                 prop_assert_eq!(again[id].value.expose_bytes(), held.value.expose_bytes());
                 prop_assert_eq!(ValueKind::of(&again[id].value), ValueKind::of(&held.value));
                 prop_assert_eq!((again[id].created, again[id].updated), (held.created, held.updated));
+                prop_assert_eq!(again[id].image_pull, held.image_pull);
             }
         }
 

@@ -98,7 +98,7 @@ fn the_list_tells_everything_but_the_value() {
 
 #[test]
 fn a_new_value_keeps_the_time_of_creation() {
-    let mut entries = Entries::from([(id("a"), Held { value: text("1"), created: 5, updated: 5 })]);
+    let mut entries = Entries::from([(id("a"), Held { value: text("1"), created: 5, updated: 5, image_pull: false })]);
     put(&mut entries, id("a"), text("2"));
     assert_eq!(entries[&id("a")].created, 5);
     assert!(entries[&id("a")].updated > 5);

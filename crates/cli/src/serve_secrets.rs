@@ -1,0 +1,99 @@
+//! `service`: the Secret service from its parts.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use flyte_secrets_config::{Config, SecretServiceSettings, SecretServiceStore, StoresSettings};
+use flyte_secrets_service::{Everybody, Invalidate, Limits, Metrics, Secrets, ServerSettings, Webhooks, serve};
+use flyte_secrets_stores::SecretWriter;
+use flyte_secrets_stores::kubernetes::KubernetesWriter;
+use flyte_secrets_stores::local::LocalStore;
+use flyte_secrets_webhook::certificates::{CertificateNames, Reloader, server_config};
+use flyte_secrets_webhook::kubernetes::client;
+use flyte_secrets_webhook::metrics::name_prefix;
+use rustls::ServerConfig;
+
+use crate::args::ConfigArgs;
+use crate::serve::ending::Ending;
+use crate::setup::Surroundings;
+use crate::{Failed, logging, secret, stores};
+
+/// How often the certificate's files are looked at.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Result<(), Failed> {
+    let loaded = surroundings.load(config)?;
+    logging::start(&loaded.config.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let end = Ending::at_signal()?;
+    tokio::select! {
+        ended = run_with(&loaded.config, end.clone()) => Ok(ended?),
+        () = end.at_once() => {
+            tracing::warn!("ending at once: nothing is served yet, or a second signal asks for it");
+            Ok(())
+        }
+    }
+}
+
+async fn run_with(config: &Config, end: Ending) -> Result<()> {
+    let service = &config.secret_service;
+    let metrics = Metrics::new(&name_prefix(&config.webhook.metrics_prefix));
+    let writer = writer(service, &config.stores).await.context("secret.store")?;
+    let tls = match &service.cert_dir {
+        Some(folder) => Some(tls(folder).await.context("secret.server.certDir")?),
+        None => None,
+    };
+    let encrypted = tls.is_some();
+    let secrets = Secrets::new(writer, Arc::new(Everybody), caches(service, &metrics)?);
+    let settings = ServerSettings {
+        host: service.host.clone(),
+        port: service.port,
+        metrics_port: service.metrics_port,
+        shutdown_delay: service.shutdown_delay,
+        limits: Limits::default(),
+    };
+    let running = serve(settings, secrets, &service.cluster_name, tls, metrics, end.clone().reached()).await?;
+    end.in_good_order();
+    tracing::warn!("nobody is asked who it is: whoever reaches the port may write and delete every secret");
+    tracing::info!(
+        address = %running.addr,
+        metrics = %running.metrics_addr,
+        tls = encrypted,
+        store = ?service.store,
+        webhooks = service.webhook_url,
+        "serving secrets"
+    );
+    running.handle.await.context("the service ended early")
+}
+
+/// Where secrets are kept.
+async fn writer(service: &SecretServiceSettings, stores: &StoresSettings) -> Result<Arc<dyn SecretWriter>> {
+    Ok(match service.store {
+        SecretServiceStore::K8s => {
+            Arc::new(KubernetesWriter::new(client().await?, &*service.namespace, service.kube_client.timeout)?)
+        }
+        SecretServiceStore::Local => {
+            Arc::new(LocalStore::open(secret::places(&stores.local)?, stores::local_unlock())?)
+        }
+    })
+}
+
+/// Who is told of changes.
+fn caches(service: &SecretServiceSettings, metrics: &Metrics) -> Result<Vec<Arc<dyn Invalidate>>> {
+    let Some(url) = &service.webhook_url else { return Ok(Vec::new()) };
+    let webhooks =
+        Webhooks::new(url, service.webhook_token_file.clone(), metrics.clone()).context("secret.webhookURL")?;
+    Ok(vec![Arc::new(webhooks)])
+}
+
+/// The certificate in a folder, and whatever replaces it there. Which names it has is the business of those who trust it.
+async fn tls(folder: &Path) -> Result<Arc<ServerConfig>> {
+    let reloader = Reloader::open(folder, CertificateNames::for_hosts(&[])?).await?;
+    let tls = Arc::new(server_config(reloader.resolver()));
+    tokio::spawn(reloader.run(CERTIFICATE_INTERVAL));
+    Ok(tls)
+}
