@@ -18,6 +18,9 @@ auditable_version=0.7.7
 auditable=$FLYTE_SECRETS_CACHE/cargo-auditable-$auditable_version/bin/cargo-auditable
 # Prometheus and promtool, out of their Debian package.
 prometheus=$FLYTE_SECRETS_CACHE/prometheus
+# Databases, out of theirs; databases/ starts them.
+postgresql=$FLYTE_SECRETS_CACHE/postgresql
+mariadb=$FLYTE_SECRETS_CACHE/mariadb
 deny_version=0.20.2
 deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
 # The test bed beside the other things, with a name and ports of its own, so
