@@ -2,3 +2,5 @@
 
 pub mod plugins;
 pub mod tasks;
+#[cfg(feature = "sql")]
+pub mod sql;
