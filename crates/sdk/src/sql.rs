@@ -177,7 +177,10 @@ impl SqlTask {
         }
     }
 
-    fn settings<E: fmt::Display>(&self, look_up: impl Fn(&Secret) -> Result<SecretValue, E>) -> Result<Settings, SqlError> {
+    fn settings<E: fmt::Display>(
+        &self,
+        look_up: impl Fn(&Secret) -> Result<SecretValue, E>,
+    ) -> Result<Settings, SqlError> {
         let mut settings = Settings::new(&self.config)?;
         for (argument, secret) in &self.config.secret_connect_args {
             let value = look_up(secret).map_err(|reason| SqlError::Secret {

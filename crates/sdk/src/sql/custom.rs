@@ -23,10 +23,12 @@ pub(super) fn parse(custom: &Value) -> Result<(String, SqlConfig), CustomError> 
     let members = custom.as_object().ok_or_else(|| wrong("", "an object"))?;
     let text = |name: &str| members.get(name).and_then(Value::as_str).ok_or_else(|| wrong(name, "a text"));
     let query = unescaped_colons(text("query_template")?);
-    let connect_args = object(members, "connect_args")?.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let connect_args =
+        object(members, "connect_args")?.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let secrets = object(members, "secret_connect_args")?.into_iter();
-    let secret_connect_args: Result<BTreeMap<_, _>, _> =
-        secrets.map(|(name, value)| Ok((name.clone(), secret(&format!("secret_connect_args.{name}"), value)?))).collect();
+    let secret_connect_args: Result<BTreeMap<_, _>, _> = secrets
+        .map(|(name, value)| Ok((name.clone(), secret(&format!("secret_connect_args.{name}"), value)?)))
+        .collect();
     Ok((query, SqlConfig { uri: text("uri")?.to_owned(), connect_args, secret_connect_args: secret_connect_args? }))
 }
 

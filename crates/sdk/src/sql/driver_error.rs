@@ -47,7 +47,9 @@ pub(super) fn execution(error: &sqlx::Error, backend: Backend, secrets: &[Secret
             (failure(backend, error), code(error), name(error.constraint()), name(error.table()))
         }
         sqlx::Error::Io(_) => ("the connection broke", None, None, None),
-        sqlx::Error::Protocol(_) => ("the server's answer cannot be read, or the statement has too many inputs", None, None, None),
+        sqlx::Error::Protocol(_) => {
+            ("the server's answer cannot be read, or the statement has too many inputs", None, None, None)
+        }
         sqlx::Error::Encode(_) => ("an input cannot be sent to it", None, None, None),
         _ => ("the driver gave up", None, None, None),
     };
@@ -87,15 +89,21 @@ fn refusal(backend: Backend, error: &dyn DatabaseError) -> &'static str {
     let code = error.code().unwrap_or_default();
     match (backend, code.as_ref(), number(error).unwrap_or_default()) {
         (Backend::Postgres, "28P01", _) | (Backend::Mysql, _, 1045) => "user or password are wrong",
-        (Backend::Postgres, "28000", _) => "the server does not let this user in from here: look at its pg_hba.conf and at sslmode",
+        (Backend::Postgres, "28000", _) => {
+            "the server does not let this user in from here: look at its pg_hba.conf and at sslmode"
+        }
         (Backend::Postgres, "3D000", _) | (Backend::Mysql, _, 1049) => "there is no database of this name",
         (Backend::Postgres, "42501", _) | (Backend::Mysql, _, 1044 | 1142) => "the user has no right to this database",
-        (Backend::Postgres, "53300", _) | (Backend::Mysql, _, 1040 | 1203 | 1226) => "the server has no connection left",
+        (Backend::Postgres, "53300", _) | (Backend::Mysql, _, 1040 | 1203 | 1226) => {
+            "the server has no connection left"
+        }
         (Backend::Postgres, "57P03", _) => "the server is starting or stopping",
         (Backend::Mysql, _, 1129 | 1130) => "the server does not let this host in",
         (Backend::Mysql, _, 3159) => "the server wants TLS: give ssl_mode or ssl_ca",
         (Backend::Mysql, _, 1115 | 1273 | 1253) => "the server does not know the charset or the collation",
-        (Backend::Sqlite, "14", _) => "the file cannot be opened: is it there, may it be read, and does its folder exist?",
+        (Backend::Sqlite, "14", _) => {
+            "the file cannot be opened: is it there, may it be read, and does its folder exist?"
+        }
         (Backend::Sqlite, "26", _) => "the file is no SQLite database",
         (Backend::Sqlite, "5" | "6", _) => "another process holds a lock on it",
         _ => "the server refuses it",
@@ -120,7 +128,9 @@ fn no_connection(error: &sqlx::Error) -> &'static str {
             _ => "the host cannot be reached, or its name is not known: check host and port",
         },
         sqlx::Error::Tls(_) => "there is no TLS: the server does not offer it, or a certificate or key file is no PEM",
-        sqlx::Error::Protocol(_) => "the server does not speak the protocol, or asks for an authentication that we do not have",
+        sqlx::Error::Protocol(_) => {
+            "the server does not speak the protocol, or asks for an authentication that we do not have"
+        }
         sqlx::Error::Configuration(_) => {
             "the settings do not fit: a certificate without its key, or a MySQL account that needs TLS (ssl_mode)"
         }
@@ -135,7 +145,8 @@ fn tls(error: &(dyn StdError + 'static)) -> Option<&'static str> {
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return Some(match error {
-                rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+                // Of another CA with the same name, the signature does not fit.
+                rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
                     "the server's certificate is not from a CA that is trusted: give its CA (sslrootcert, ssl_ca)"
                 }
                 rustls::Error::InvalidCertificate(
@@ -145,7 +156,9 @@ fn tls(error: &(dyn StdError + 'static)) -> Option<&'static str> {
                     "the server's certificate has expired"
                 }
                 rustls::Error::InvalidCertificate(_) => "the server's certificate is not valid",
-                rustls::Error::AlertReceived(_) => "the server ended the TLS handshake: does it want a client certificate?",
+                rustls::Error::AlertReceived(_) => {
+                    "the server ended the TLS handshake: does it want a client certificate?"
+                }
                 _ => "there is no TLS with the server",
             });
         }
@@ -162,7 +175,9 @@ fn tls(error: &(dyn StdError + 'static)) -> Option<&'static str> {
 fn failure(backend: Backend, error: &dyn DatabaseError) -> &'static str {
     match error.kind() {
         ErrorKind::UniqueViolation => return "a row with this key is there already",
-        ErrorKind::ForeignKeyViolation => return "a row that it refers to is missing, or a row that is referred to would be",
+        ErrorKind::ForeignKeyViolation => {
+            return "a row that it refers to is missing, or a row that is referred to would be";
+        }
         ErrorKind::NotNullViolation => return "a column that must have a value would be null",
         ErrorKind::CheckViolation => return "a check of the table does not hold",
         ErrorKind::ExclusionViolation => return "a row that excludes this one is there already",

@@ -76,10 +76,14 @@ pub enum SqlError {
         after: Duration,
     },
     /// The statement has no rows, and the task is declared to return some.
-    #[error("the statement gives no rows: declare the task without an output (`output_schema_type=None`, `without_rows`)")]
+    #[error(
+        "the statement gives no rows: declare the task without an output (`output_schema_type=None`, `without_rows`)"
+    )]
     NoRows,
     /// A column of a type that has no place in the output.
-    #[error("column `{column}` has the type {type_name}, which cannot be put out: write CAST({column} AS text) in the query")]
+    #[error(
+        "column `{column}` has the type {type_name}, which cannot be put out: write CAST({column} AS text) in the query"
+    )]
     ColumnType {
         /// The column's name.
         column: String,
@@ -114,6 +118,7 @@ fn code_in_brackets(code: &Option<String>) -> String {
 }
 
 fn at_names(constraint: &Option<String>, table: &Option<String>) -> String {
-    let named = |what, name: &Option<String>| name.as_ref().map(|name| format!(", {what} `{name}`")).unwrap_or_default();
+    let named =
+        |what, name: &Option<String>| name.as_ref().map(|name| format!(", {what} `{name}`")).unwrap_or_default();
     named("constraint", constraint) + &named("table", table)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use secrecy::SecretString;
-use sqlx::{ConnectOptions, Connection, Either, Executor, IntoArguments, Statement as _};
+use sqlx::{ConnectOptions, Connection, Either, Executor, IntoArguments, Row as _, Statement as _};
 use tokio::time::timeout;
 
 use super::driver_error;
@@ -140,7 +140,8 @@ impl<'a> Rows<'a> {
         limits: &'a Limits,
     ) -> Result<Self, SqlError> {
         let columns = match output {
-            Some(_) if columns.is_empty() => return Err(SqlError::NoRows),
+            // MySQL does not know them before it has run an `INSERT … RETURNING` or a procedure.
+            Some(_) if columns.is_empty() && D::BACKEND != Backend::Mysql => return Err(SqlError::NoRows),
             Some(_) => columns.iter().map(column::<D>).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
@@ -150,6 +151,9 @@ impl<'a> Rows<'a> {
     fn push<D: Driver>(&mut self, row: &D::Row) -> Result<(), SqlError> {
         if self.output.is_none() {
             return Ok(());
+        }
+        if self.table.columns().is_empty() {
+            self.table = Table::new(row.columns().iter().map(column::<D>).collect::<Result<_, _>>()?);
         }
         self.rows += 1;
         if self.rows > self.limits.rows {
@@ -186,6 +190,9 @@ impl<'a> Rows<'a> {
     }
 
     fn end(mut self) -> Result<u64, SqlError> {
+        if self.output.is_some() && self.table.columns().is_empty() {
+            return Err(SqlError::NoRows);
+        }
         self.write()?;
         if let Some(output) = self.output {
             output.end()?;

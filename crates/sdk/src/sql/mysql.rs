@@ -3,7 +3,8 @@
 use chrono::{NaiveDate, NaiveDateTime};
 use sqlx::mysql::types::MySqlTime;
 use sqlx::mysql::{
-    MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow, MySqlSslMode, MySqlStatement,
+    MySqlArguments, MySqlColumn, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow, MySqlSslMode,
+    MySqlStatement,
 };
 use sqlx::{Arguments, AssertSqlSafe, Column, ConnectOptions, Executor, MySql, Row, SqlSafeStr, TypeInfo, ValueRef};
 
@@ -102,8 +103,10 @@ impl Driver for MySql {
             return Ok(Cell::Null);
         }
         let is_time = value.type_info().name() == "TIME";
-        let is_unsigned = <u64 as sqlx::Type<MySql>>::compatible(&value.type_info()) || value.type_info().name() == "YEAR";
-        read(row, index, kind, is_time, is_unsigned).map_err(|_| "cannot be read: a date that is none, or a text that is not UTF-8")
+        let is_unsigned =
+            <u64 as sqlx::Type<MySql>>::compatible(&value.type_info()) || value.type_info().name() == "YEAR";
+        read(row, index, kind, is_time, is_unsigned)
+            .map_err(|_| "cannot be read: a date that is none, or a text that is not UTF-8")
     }
 
     fn rows_affected(result: &MySqlQueryResult) -> u64 {
@@ -139,8 +142,10 @@ fn read(row: &MySqlRow, index: usize, kind: Type, is_time: bool, is_unsigned: bo
 /// By its name; else, if a CA is given, the server must have a certificate of it, as with the Python drivers.
 fn ssl_mode(settings: &Settings) -> Result<MySqlSslMode, SettingsError> {
     let modes = "disabled, preferred, required, verify_ca or verify_identity";
-    let named = settings.read(Meaning::SslMode, modes, |mode| mode.to_ascii_lowercase().parse::<MySqlSslMode>().ok())?;
-    let boolean = |meaning| settings.read(meaning, "true or false", |text| text.to_ascii_lowercase().parse::<bool>().ok());
+    let named =
+        settings.read(Meaning::SslMode, modes, |mode| mode.to_ascii_lowercase().parse::<MySqlSslMode>().ok())?;
+    let boolean =
+        |meaning| settings.read(meaning, "true or false", |text| text.to_ascii_lowercase().parse::<bool>().ok());
     let disabled = boolean(Meaning::SslDisabled)? == Some(true);
     let verify_identity = boolean(Meaning::SslVerifyIdentity)?;
     Ok(match named {
@@ -148,7 +153,9 @@ fn ssl_mode(settings: &Settings) -> Result<MySqlSslMode, SettingsError> {
         None if disabled => MySqlSslMode::Disabled,
         None if verify_identity == Some(true) => MySqlSslMode::VerifyIdentity,
         // PyMySQL looks at the name unless it is told not to.
-        None if settings.text(Meaning::SslRootCert).is_some() && verify_identity.is_none() => MySqlSslMode::VerifyIdentity,
+        None if settings.text(Meaning::SslRootCert).is_some() && verify_identity.is_none() => {
+            MySqlSslMode::VerifyIdentity
+        }
         None if settings.text(Meaning::SslRootCert).is_some() => MySqlSslMode::VerifyCa,
         None => MySqlSslMode::Preferred,
     })

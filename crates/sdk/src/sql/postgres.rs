@@ -2,11 +2,12 @@
 
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{
-    PgArguments, PgColumn, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo, PgTypeKind,
+    PgArguments, PgColumn, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgSslMode, PgStatement, PgTypeInfo,
+    PgTypeKind,
 };
 use sqlx::{
-    Arguments, AssertSqlSafe, Column, ConnectOptions, Either, Executor, Postgres, Row, SqlSafeStr, Statement as _, TypeInfo,
-    ValueRef,
+    Arguments, AssertSqlSafe, Column, ConnectOptions, Either, Executor, Postgres, Row, SqlSafeStr, Statement as _,
+    TypeInfo, ValueRef,
 };
 
 use super::Limits;
@@ -99,9 +100,8 @@ impl Driver for Postgres {
             "INT2" | "INT4" | "INT8" | "OID" => Type::Integer,
             "FLOAT4" => Type::Float32,
             "FLOAT8" => Type::Float,
-            "NUMERIC" | "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "\"CHAR\"" | "UNKNOWN" | "UUID" | "JSON" | "JSONB" | "VOID" => {
-                Type::Text
-            }
+            "NUMERIC" | "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "\"CHAR\"" | "UNKNOWN" | "UUID" | "JSON" | "JSONB"
+            | "VOID" => Type::Text,
             "BYTEA" => Type::Bytes,
             "DATE" => Type::Date,
             "TIME" => Type::Time,
@@ -158,7 +158,9 @@ async fn casts(
         let oid = wanted.oid().filter(|_| matches!(parameter.value, Input::String(_)) && !is_text);
         casts.push(match oid {
             // With the modifier -1, for what format_type would else write as a type of length 1.
-            Some(oid) => Some(sqlx::query_scalar("SELECT format_type($1, -1)").bind(oid).fetch_one(&mut *connection).await?),
+            Some(oid) => {
+                Some(sqlx::query_scalar("SELECT format_type($1, -1)").bind(oid).fetch_one(&mut *connection).await?)
+            }
             None => None,
         });
     }

@@ -123,7 +123,9 @@ impl<'a> Scanner<'a> {
         let line = self.line;
         self.string('\'', escapes)?;
         match self.found.pieces.get(before..).and_then(|new| new.iter().find_map(first_input)) {
-            Some(input) => Err(TemplateError::Place { line, input, place: "a literal with a prefix", advice: WRITE_A_CAST }),
+            Some(input) => {
+                Err(TemplateError::Place { line, input, place: "a literal with a prefix", advice: WRITE_A_CAST })
+            }
             None => Ok(()),
         }
     }
@@ -132,7 +134,8 @@ impl<'a> Scanner<'a> {
     fn is_prefix(&self, word: &str) -> bool {
         let mysql = self.dialect == Dialect::Mysql;
         // To MySQL, `INTERVAL` takes any expression.
-        let typed = TYPED_LITERALS.contains(&word) && !(mysql && word == "INTERVAL") || (mysql && word.starts_with('_'));
+        let typed =
+            TYPED_LITERALS.contains(&word) && !(mysql && word == "INTERVAL") || (mysql && word.starts_with('_'));
         self.rest.starts_with('\'') && matches!(word, "E" | "X" | "B" | "N")
             || typed && self.rest.trim_start().starts_with('\'')
     }
@@ -224,7 +227,8 @@ impl<'a> Scanner<'a> {
     fn comment(&mut self, next: char) -> Result<bool, TemplateError> {
         let mysql = self.dialect == Dialect::Mysql;
         let dashes = self.rest.starts_with("--")
-            && (!mysql || self.rest[2..].chars().next().is_none_or(|behind| behind.is_whitespace() || behind.is_control()));
+            && (!mysql
+                || self.rest[2..].chars().next().is_none_or(|behind| behind.is_whitespace() || behind.is_control()));
         let length = if dashes || (mysql && next == '#') {
             self.rest.find('\n').unwrap_or(self.rest.len())
         } else if self.rest.starts_with("/*") {

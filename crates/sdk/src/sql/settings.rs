@@ -42,7 +42,9 @@ pub enum SettingsError {
     #[error("the URI is none of SQLAlchemy's: it should begin like postgresql://, mysql:// or sqlite://")]
     NoUri,
     /// The scheme is not known.
-    #[error("the scheme {0} is not known: postgresql, mysql, mariadb and sqlite are, with or without a driver of SQLAlchemy")]
+    #[error(
+        "the scheme {0} is not known: postgresql, mysql, mariadb and sqlite are, with or without a driver of SQLAlchemy"
+    )]
     Scheme(String),
     /// The database is not compiled in.
     #[error("this program was built without {database}: build it with the feature `{feature}`")]

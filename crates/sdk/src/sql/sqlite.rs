@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{SqliteArguments, SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteRow, SqliteStatement};
-use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Executor, Row, Sqlite, SqlSafeStr, TypeInfo, ValueRef};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Executor, Row, SqlSafeStr, Sqlite, TypeInfo, ValueRef};
 
 use super::Limits;
 use super::execute::Driver;
@@ -30,7 +30,9 @@ impl Driver for Sqlite {
             Some(path) => options.filename(Path::new(path)),
         };
         let modes = "ro, rw, rwc or memory";
-        match settings.read(Meaning::OpenMode, modes, |mode| ["ro", "rw", "rwc", "memory"].iter().position(|m| *m == mode))? {
+        match settings
+            .read(Meaning::OpenMode, modes, |mode| ["ro", "rw", "rwc", "memory"].iter().position(|m| *m == mode))?
+        {
             Some(0) => options = options.read_only(true).create_if_missing(false),
             Some(1) => options = options.create_if_missing(false),
             Some(3) => options = options.in_memory(true),

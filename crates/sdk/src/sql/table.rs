@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    ArrayBuilder, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int64Builder, StringBuilder,
-    Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt64Builder,
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int64Builder,
+    StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt64Builder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
@@ -88,7 +88,8 @@ impl Type {
     }
 }
 
-const UTC: &str = "UTC";
+/// UTC by its offset: Arrow in Rust knows no names of zones unless a table of all zones is built in.
+const UTC: &str = "+00:00";
 
 /// One column: its name and its type.
 #[derive(Clone, Debug)]
@@ -134,7 +135,8 @@ impl Table {
             for (index, column) in columns.iter_mut().enumerate().filter(|(_, column)| column.kind == Type::Any) {
                 column.kind = decided(rows.iter().map(|row| &row[index]));
             }
-            let fields: Vec<_> = columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
+            let fields: Vec<_> =
+                columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
             Arc::new(Schema::new(fields))
         };
         schema.get_or_insert_with(decide).clone()
@@ -147,14 +149,19 @@ impl Table {
         self.written += self.rows.len() as u64;
         self.rows.clear();
         self.bytes = 0;
-        RecordBatch::try_new(schema, arrays?).map_err(|_| SqlError::Output("the columns do not fit together".to_owned()))
+        RecordBatch::try_new(schema, arrays?)
+            .map_err(|_| SqlError::Output("the columns do not fit together".to_owned()))
     }
 
     fn array(&self, index: usize) -> Result<ArrayRef, SqlError> {
         let column = &self.columns[index];
         let mut builder = Builder::new(column.kind);
         for (number, row) in (self.written + 1..).zip(&self.rows) {
-            builder.append(&row[index]).map_err(|problem| SqlError::Value { column: column.name.clone(), row: number, problem })?;
+            builder.append(&row[index]).map_err(|problem| SqlError::Value {
+                column: column.name.clone(),
+                row: number,
+                problem,
+            })?;
         }
         Ok(builder.finish())
     }
@@ -234,7 +241,9 @@ impl Builder {
 fn option<'a, T>(cell: &'a Cell, read: impl Fn(&'a Cell) -> Option<T>) -> Result<Option<T>, &'static str> {
     match cell {
         Cell::Null => Ok(None),
-        cell => read(cell).map(Some).ok_or("is of another type than the column's first ones: write a CAST in the query"),
+        cell => {
+            read(cell).map(Some).ok_or("is of another type than the column's first ones: write a CAST in the query")
+        }
     }
 }
 

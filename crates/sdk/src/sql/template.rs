@@ -27,10 +27,14 @@ pub enum TemplateError {
     #[error("the query template asks for the input `{0}`, which was not given; inputs of this run: {1}")]
     MissingInput(String, String),
     /// An input was given that the template does not name.
-    #[error("the input `{0}` was given, and the query template has no {{{{ .inputs.{0} }}}}: remove one or add the other")]
+    #[error(
+        "the input `{0}` was given, and the query template has no {{{{ .inputs.{0} }}}}: remove one or add the other"
+    )]
     UnusedInput(String),
     /// An input stands where no value can stand.
-    #[error("line {line} of the query template has the input `{input}` in {place}, where no value can be bound: {advice}")]
+    #[error(
+        "line {line} of the query template has the input `{input}` in {place}, where no value can be bound: {advice}"
+    )]
     Place {
         /// The line, from 1.
         line: usize,
@@ -53,7 +57,9 @@ pub enum TemplateError {
         what: &'static str,
     },
     /// The template has a parameter of its own.
-    #[error("line {line} of the query template has a parameter of its own, `{parameter}`: write {{{{ .inputs.name }}}}")]
+    #[error(
+        "line {line} of the query template has a parameter of its own, `{parameter}`: write {{{{ .inputs.name }}}}"
+    )]
     Parameter {
         /// The line, from 1.
         line: usize,
@@ -64,7 +70,9 @@ pub enum TemplateError {
     #[error("line {0} of the query template begins a second statement: a task runs one")]
     SecondStatement(usize),
     /// An input that has no text stands in a string literal.
-    #[error("the input `{input}` is {type_name} and stands in a string literal: write {{{{ .inputs.{input} }}}} without quotes")]
+    #[error(
+        "the input `{input}` is {type_name} and stands in a string literal: write {{{{ .inputs.{input} }}}} without quotes"
+    )]
     InputInLiteral {
         /// The input's name.
         input: String,
@@ -127,9 +135,6 @@ impl Statement {
             return Err(TemplateError::TooLong(template.len()));
         }
         let scanned = Scanner::new(template, dialect).scan()?;
-        if let Some(unused) = inputs.keys().find(|name| !scanned.names.contains(*name)) {
-            return Err(TemplateError::UnusedInput(unused.clone()));
-        }
         let mut statement = Self { between: vec![String::new()], parameters: Vec::new() };
         for piece in scanned.pieces {
             match piece {
@@ -138,7 +143,10 @@ impl Statement {
                 Piece::Literal(parts) => statement.push(literal(&parts, dialect, inputs)?, true),
             }
         }
-        Ok(statement)
+        match inputs.keys().find(|name| !scanned.names.contains(*name)) {
+            Some(unused) => Err(TemplateError::UnusedInput(unused.clone())),
+            None => Ok(statement),
+        }
     }
 
     fn push(&mut self, value: Input, literal: bool) {

@@ -42,19 +42,24 @@ impl Uri {
 
 fn backend(scheme: &str) -> Result<Backend, SettingsError> {
     let (name, driver) = scheme.split_once('+').map_or((scheme, None), |(name, driver)| (name, Some(driver)));
-    let known = DRIVERS.iter().find(|(known, _, drivers)| *known == name && driver.is_none_or(|driver| drivers.contains(&driver)));
+    let known = DRIVERS
+        .iter()
+        .find(|(known, _, drivers)| *known == name && driver.is_none_or(|driver| drivers.contains(&driver)));
     // What stands before `://` may be a password that someone forgot the scheme in front of.
-    let plain = scheme.len() <= 40 && scheme.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+_".contains(c));
-    known.map(|(_, backend, _)| *backend).ok_or_else(|| {
-        SettingsError::Scheme(if plain { format!("{scheme:?}") } else { "of the URI".to_owned() })
-    })
+    let plain =
+        scheme.len() <= 40 && scheme.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+_".contains(c));
+    known
+        .map(|(_, backend, _)| *backend)
+        .ok_or_else(|| SettingsError::Scheme(if plain { format!("{scheme:?}") } else { "of the URI".to_owned() }))
 }
 
 fn server(rest: &str, arguments: &mut Vec<(String, String)>) -> Result<(), SettingsError> {
     let mut push = |name: &str, value: String| arguments.push((name.to_owned(), value));
     // A user has no `/`; a password has no `@`, by SQLAlchemy's rule, and may have anything else.
     let (account, place) = match rest.find('@') {
-        Some(at) if !rest[..rest.find(':').map_or(at, |colon| colon.min(at))].contains('/') => (&rest[..at], &rest[at + 1..]),
+        Some(at) if !rest[..rest.find(':').map_or(at, |colon| colon.min(at))].contains('/') => {
+            (&rest[..at], &rest[at + 1..])
+        }
         _ => ("", rest),
     };
     let (user, password) = account.split_once(':').map_or((account, None), |(user, password)| (user, Some(password)));

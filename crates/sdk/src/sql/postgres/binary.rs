@@ -9,7 +9,8 @@ const DAYS: i32 = 10_957;
 const MICROSECONDS: i64 = DAYS as i64 * 86_400_000_000;
 
 const MALFORMED: &str = "is not in PostgreSQL's format";
-const INFINITE: &str = "is infinite or too far away, for which there is no place in the output: write a CAST to text in the query";
+const INFINITE: &str =
+    "is infinite or too far away, for which there is no place in the output: write a CAST to text in the query";
 
 /// The value in `bytes`, of a column that is put out as `kind` and called `name` by the server.
 pub(super) fn cell(kind: Type, name: &str, bytes: &[u8]) -> Result<Cell, &'static str> {
@@ -19,7 +20,11 @@ pub(super) fn cell(kind: Type, name: &str, bytes: &[u8]) -> Result<Cell, &'stati
         Type::Float32 => Ok(Cell::Float32(f32::from_be_bytes(array(bytes)?))),
         Type::Float => Ok(Cell::Float(f64::from_be_bytes(array(bytes)?))),
         Type::Bytes => Ok(Cell::Bytes(bytes.to_vec())),
-        Type::Date => i32::from_be_bytes(array(bytes)?).checked_add(DAYS).filter(|_| !is_end(bytes)).map(Cell::Date).ok_or(INFINITE),
+        Type::Date => i32::from_be_bytes(array(bytes)?)
+            .checked_add(DAYS)
+            .filter(|_| !is_end(bytes))
+            .map(Cell::Date)
+            .ok_or(INFINITE),
         Type::Time => Ok(Cell::Time(i64::from_be_bytes(array(bytes)?))),
         Type::Timestamp | Type::TimestampUtc => {
             let since_2000 = i64::from_be_bytes(array(bytes)?);
@@ -36,7 +41,8 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], &'static str> {
 /// The smallest and the largest number stand for the two infinities.
 fn is_end(bytes: &[u8]) -> bool {
     let (first, rest) = (bytes.first(), bytes.get(1..).unwrap_or_default());
-    (first == Some(&0x80) && rest.iter().all(|byte| *byte == 0)) || (first == Some(&0x7f) && rest.iter().all(|byte| *byte == 0xff))
+    (first == Some(&0x80) && rest.iter().all(|byte| *byte == 0))
+        || (first == Some(&0x7f) && rest.iter().all(|byte| *byte == 0xff))
 }
 
 fn integer(name: &str, bytes: &[u8]) -> Result<i64, &'static str> {
@@ -93,7 +99,9 @@ fn numeric(bytes: &[u8]) -> Option<String> {
         _ => return None,
     };
     // The group of the weight 10000^-place; those that are not there are 0.
-    let group = |place: i32| usize::try_from(place + weight).ok().filter(|index| *index < count).map_or(Some(0), |index| word(4 + index));
+    let group = |place: i32| {
+        usize::try_from(place + weight).ok().filter(|index| *index < count).map_or(Some(0), |index| word(4 + index))
+    };
     if weight < 0 {
         text.push('0');
     }
