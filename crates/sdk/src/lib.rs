@@ -1,4 +1,4 @@
-//! Where secrets are read: by tasks ([`tasks`]) and by plugins ([`plugins`]).
+//! Where secrets are read: by tasks ([`tasks`]), by plugins ([`plugins`]) and by SQL tasks (`sql`, a feature).
 
 pub mod plugins;
 #[cfg(feature = "sql")]

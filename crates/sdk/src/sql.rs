@@ -19,6 +19,11 @@
 //! # });
 //! ```
 
+#![cfg_attr(
+    not(all(feature = "sql-sqlite", feature = "sql-postgres", feature = "sql-mysql")),
+    allow(dead_code, reason = "each database uses a part")
+)]
+
 use std::fmt;
 use std::time::Duration;
 
@@ -185,7 +190,7 @@ impl SqlTask {
         for (argument, secret) in &self.config.secret_connect_args {
             let value = look_up(secret).map_err(|reason| SqlError::Secret {
                 argument: argument.clone(),
-                secret: secret.clone(),
+                secret: Box::new(secret.clone()),
                 reason: reason.to_string(),
             })?;
             settings.set_secret(argument, &value)?;
@@ -213,3 +218,8 @@ fn dialect(backend: Backend) -> Dialect {
         Backend::Mysql => Dialect::Mysql,
     }
 }
+
+/// The guide's examples are run.
+#[cfg(all(doctest, feature = "sql-sqlite"))]
+#[doc = include_str!("../../../docs/sql-tasks.md")]
+mod guide {}

@@ -27,7 +27,7 @@ pub enum SqlError {
         /// The connect argument.
         argument: String,
         /// What was asked for.
-        secret: Secret,
+        secret: Box<Secret>,
         /// What the look-up said.
         reason: String,
     },

@@ -180,7 +180,7 @@ impl<'a> Rows<'a> {
     fn write(&mut self) -> Result<(), SqlError> {
         let Some(output) = self.output.as_deref_mut() else { return Ok(()) };
         if !self.begun {
-            output.begin(&*self.table.schema())?;
+            output.begin(&self.table.schema())?;
             self.begun = true;
         }
         if self.table.len() > 0 {

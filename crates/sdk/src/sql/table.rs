@@ -207,16 +207,16 @@ impl Builder {
     /// What is wrong with a value of another type. Only SQLite has such.
     fn append(&mut self, cell: &Cell) -> Result<(), &'static str> {
         match (self, cell) {
-            (Self::Boolean(builder), cell) => builder.append_option(option(cell, |cell| as_boolean(cell))?),
-            (Self::Integer(builder), cell) => builder.append_option(option(cell, |cell| as_integer(cell))?),
-            (Self::Unsigned(builder), cell) => builder.append_option(option(cell, |cell| as_unsigned(cell))?),
-            (Self::Float32(builder), cell) => builder.append_option(option(cell, |cell| as_float32(cell))?),
-            (Self::Float(builder), cell) => builder.append_option(option(cell, |cell| as_float(cell))?),
+            (Self::Boolean(builder), cell) => builder.append_option(option(cell, as_boolean)?),
+            (Self::Integer(builder), cell) => builder.append_option(option(cell, as_integer)?),
+            (Self::Unsigned(builder), cell) => builder.append_option(option(cell, as_unsigned)?),
+            (Self::Float32(builder), cell) => builder.append_option(option(cell, as_float32)?),
+            (Self::Float(builder), cell) => builder.append_option(option(cell, as_float)?),
             (Self::Text(builder), cell) => builder.append_option(option(cell, as_text)?),
             (Self::Bytes(builder), cell) => builder.append_option(option(cell, as_bytes)?),
-            (Self::Date(builder), cell) => builder.append_option(option(cell, |cell| as_date(cell))?),
-            (Self::Time(builder), cell) => builder.append_option(option(cell, |cell| as_time(cell))?),
-            (Self::Timestamp(builder), cell) => builder.append_option(option(cell, |cell| as_timestamp(cell))?),
+            (Self::Date(builder), cell) => builder.append_option(option(cell, as_date)?),
+            (Self::Time(builder), cell) => builder.append_option(option(cell, as_time)?),
+            (Self::Timestamp(builder), cell) => builder.append_option(option(cell, as_timestamp)?),
         }
         Ok(())
     }
