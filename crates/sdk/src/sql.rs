@@ -21,7 +21,7 @@
 
 #![cfg_attr(
     not(all(feature = "sql-sqlite", feature = "sql-postgres", feature = "sql-mysql")),
-    allow(dead_code, reason = "each database uses a part")
+    allow(dead_code, unused_variables, reason = "each database uses a part")
 )]
 
 use std::fmt;

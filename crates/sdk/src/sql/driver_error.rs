@@ -9,7 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::error::{DatabaseError, ErrorKind};
 
 use super::error::SqlError;
+use super::input::Input;
 use super::settings::Backend;
+use super::template::Parameter;
 
 /// A message is cut after this many characters.
 const MAX_MESSAGE: usize = 500;
@@ -25,7 +27,7 @@ pub(super) fn connect(error: &sqlx::Error, backend: Backend, target: String) -> 
 
 /// While the server has the template and no input.
 pub(super) fn statement(error: &sqlx::Error, backend: Backend, secrets: &[SecretString], has_inputs: bool) -> SqlError {
-    let sqlx::Error::Database(error) = error else { return execution(error, backend, secrets) };
+    let sqlx::Error::Database(error) = error else { return execution(error, backend, secrets, &[]) };
     let code = code(error.as_ref());
     let is_syntax = matches!((backend, code.as_deref()), (Backend::Postgres, Some("42601" | "42P18")))
         || matches!((backend, number(error.as_ref())), (Backend::Mysql, Some(1064)))
@@ -39,8 +41,19 @@ pub(super) fn statement(error: &sqlx::Error, backend: Backend, secrets: &[Secret
 }
 
 /// While the statement runs.
-pub(super) fn execution(error: &sqlx::Error, backend: Backend, secrets: &[SecretString]) -> SqlError {
-    let name = |name: Option<&str>| name.map(|name| shown(name, secrets));
+pub(super) fn execution(
+    error: &sqlx::Error,
+    backend: Backend,
+    secrets: &[SecretString],
+    parameters: &[Parameter],
+) -> SqlError {
+    // What a function raises may have anything for a name.
+    let is_input = |name: &str| {
+        parameters
+            .iter()
+            .any(|parameter| matches!(&parameter.value, Input::String(text) if text.len() > 3 && name.contains(text)))
+    };
+    let name = |name: Option<&str>| name.filter(|name| !is_input(name)).map(|name| shown(name, secrets));
     let (reason, code, constraint, table) = match error {
         sqlx::Error::Database(error) => {
             let error = error.as_ref();

@@ -50,7 +50,7 @@ fn the_drivers_words_are_never_in_an_error() {
             let errors = [
                 connect(&error, backend, "it".to_owned()),
                 statement(&error, backend, &[], true),
-                execution(&error, backend, &[]),
+                execution(&error, backend, &[], &[]),
             ];
             let shown = format!("{errors:?} {} {} {}", errors[0], errors[1], errors[2]);
             assert!(!shown.contains("planted"), "{shown}");

@@ -96,13 +96,14 @@ impl Run<'_> {
         D::Arguments: IntoArguments<D>,
     {
         let after = self.limits.statement_timeout;
+        let parameters = &self.statement.parameters;
         let failed = |error: sqlx::Error| match driver_error::is_timeout(&error, D::BACKEND) {
             true => SqlError::TimedOut { what: "the statement", after },
-            false => driver_error::execution(&error, D::BACKEND, secrets),
+            false => driver_error::execution(&error, D::BACKEND, secrets, parameters),
         };
         D::configure(connection, self.limits).await.map_err(failed)?;
         let mut transaction = connection.begin().await.map_err(failed)?;
-        let has_inputs = !self.statement.parameters.is_empty();
+        let has_inputs = !parameters.is_empty();
         let (statement, arguments) = D::prepare(&mut transaction, self.statement)
             .await
             .map_err(|error| driver_error::statement(&error, D::BACKEND, secrets, has_inputs))?;

@@ -135,6 +135,10 @@ async fn what_a_database_raises_and_notices_is_not_passed_on() {
     place.execute(function, inputs([])).await.unwrap();
     says(&place, "SELECT tell({{ .inputs.a }})", &[("a", "planted-raise")], &["raised an error of its own", "P0001"])
         .await;
+    let function = "CREATE OR REPLACE FUNCTION pretend(what text) RETURNS int LANGUAGE plpgsql AS $$ \
+        BEGIN RAISE EXCEPTION USING ERRCODE = '23505', MESSAGE = what, CONSTRAINT = what, TABLE = 'a ' || what; END $$";
+    place.execute(function, inputs([])).await.unwrap();
+    says(&place, "SELECT pretend({{ .inputs.a }})", &[("a", "planted-name")], &["(23505)"]).await;
 }
 
 #[tokio::test]

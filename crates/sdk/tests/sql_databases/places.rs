@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, Once};
@@ -53,8 +53,10 @@ impl Server {
             .spawn()
             .unwrap();
         let end = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < end, "{kind}: {}", fs::read_to_string(folder.join("log")).unwrap_or_default());
+        // The port opens before the server takes connections.
+        let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+        while !["ready to accept connections", "ready for connections"].iter().any(|ready| log().contains(ready)) {
+            assert!(Instant::now() < end, "{kind}: {}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
         Self { port, ca, _holder: holder }

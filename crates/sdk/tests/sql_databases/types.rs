@@ -3,21 +3,22 @@
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_schema::{DataType, TimeUnit};
-use flyte_secrets_sdk::sql::{ArrowFile, ArrowStream, Csv};
+use flyte_secrets_sdk::sql::{ArrowFile, ArrowStream, Csv, Output};
 
 use crate::places::{Place, all, inputs, look_up, mariadb, postgresql, sqlite};
 
 /// The value of a query of one row with one column `v`, as text, and the Arrow type of that column.
 async fn value(place: &Place, query: &str) -> (String, DataType) {
-    let task = place.task(query);
-    let (mut csv, mut batches) = (Vec::new(), Vec::new());
-    task.run(&inputs([]), look_up, &mut Csv::new(&mut csv)).await.unwrap_or_else(|error| panic!("{query}: {error}"));
-    task.run(&inputs([]), look_up, &mut batches).await.unwrap();
+    let mut batches = Vec::new();
+    let done = place.task(query).run(&inputs([]), look_up, &mut batches).await;
+    done.unwrap_or_else(|error| panic!("{query}: {error}"));
+    let (mut csv, schema) = (Vec::new(), batches[0].schema());
+    let mut output = Csv::new(&mut csv);
+    output.begin(&schema).unwrap();
+    output.write(&batches[0]).unwrap_or_else(|error| panic!("{query}: {error}"));
+    drop(output);
     let text = String::from_utf8(csv).unwrap();
-    (
-        text.strip_prefix("v\n").unwrap().trim_end_matches('\n').to_owned(),
-        batches[0].schema().field(0).data_type().clone(),
-    )
+    (text.strip_prefix("v\n").unwrap().trim_end_matches('\n').to_owned(), schema.field(0).data_type().clone())
 }
 
 fn utc() -> DataType {
