@@ -11,18 +11,19 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use flyte_secrets_core::secret::Secret;
-use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_sdk::sql::{Csv, Input, Inputs, SqlConfig, SqlError, SqlTask};
+use flyte_secrets_sdk::tasks::current_context;
+use flyte_secrets_sdk::testing::Secrets;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("orders.db").display().to_string();
-    // In a task this is the task's own look-up, which reads what the webhook put into the pod.
-    let look_up = |secret: &Secret| match (secret.group.as_str(), secret.key.as_str()) {
-        ("orders", "file") => Ok(SecretValue::text(file.clone())),
-        _ => Err(format!("there is no secret {secret}")),
-    };
+    // In a pod the webhook has put it there.
+    let mock = Secrets::new().value("orders", "file", None, file).mock()?;
+    let _guard = mock.enter();
+    let context = current_context();
+    let look_up = |secret: &Secret| context.secrets().look_up(secret);
     let secret = Secret { group: "orders".to_owned(), key: "file".to_owned(), ..Secret::default() };
     let config = SqlConfig {
         uri: "sqlite://".to_owned(),
