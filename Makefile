@@ -20,7 +20,7 @@ SHELL := bash
 
 # One set of packages and features for every build, so that each thing is built once: all stores, traces, and the tests
 # that run them for real.
-BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets/otel,flyte-secrets-stores/real-stores
+BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets/otel,flyte-secrets-stores/real-stores,flyte-secrets-sdk/real-databases
 # The end-to-end tests are behind this feature: they need the test bed.
 BED := --features flyte-secrets-e2e/bed
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
@@ -66,7 +66,7 @@ e2e: build
 	source tests/env.sh
 	export FLYTE_SECRETS_BIN=$(TARGET)/debug/flyte-secrets FLYTE_SECRETS_VENV=$$venv FLYTE_SECRETS_STORES_VENV=$$stores_venv
 	export FLYTE_SECRETS_FLYTE2_VENV=$$flyte2_venv
-	export FLYTE_SECRETS_HELM=$$helm
+	export FLYTE_SECRETS_HELM=$$helm FLYTE_SECRETS_CRDS=$$crds
 	export FLYTE_SECRETS_PROMETHEUS=$$prometheus
 	cargo test $(BUILD) $(BED) --test e2e -- --show-output $(TEST) 2>&1 | $(LOG)
 

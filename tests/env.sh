@@ -18,8 +18,13 @@ helm_version=4.3.1 # the one in tools-requirements.txt
 helm=$FLYTE_SECRETS_CACHE/helm-$helm_version/bin/helm
 auditable_version=0.7.7
 auditable=$FLYTE_SECRETS_CACHE/cargo-auditable-$auditable_version/bin/cargo-auditable
+# CustomResourceDefinitions of operators, out of their packages.
+crds=$FLYTE_SECRETS_CACHE/crds-$(cat "$tests"/crds/{sources.txt,extract.py} | sha256sum | cut -c1-16)
 # Prometheus and promtool, out of their Debian package.
 prometheus=$FLYTE_SECRETS_CACHE/prometheus
+# Databases, out of theirs; databases/ starts them.
+postgresql=$FLYTE_SECRETS_CACHE/postgresql
+mariadb=$FLYTE_SECRETS_CACHE/mariadb
 deny_version=0.20.2
 deny=$FLYTE_SECRETS_CACHE/cargo-deny-$deny_version/bin/cargo-deny
 # The test bed beside the other things, with a name and ports of its own, so

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there yet: Debian packages, the test
-# bed's programs, a Python with flytekit, one with the SDK of Flyte 2, one with servers of stores, one with the
-# schemas of Kubernetes, cargo-deny, and for the image buildah, cargo-auditable, syft and helm.
+# bed's programs, databases, a Python with flytekit, one with the SDK of Flyte 2, one with servers of stores, one with the
+# schemas of Kubernetes, definitions of operators' kinds, cargo-deny, and for the image buildah, cargo-auditable, syft and helm.
 # Takes no time when all is there.
 #
 #   install.sh         everything
@@ -72,24 +72,78 @@ helm() {
   say "helm: $((SECONDS - begin)) s"
 }
 
-# Unpacked, not installed: the package would bring a service and a web page, and the programs need nothing but libc.
+# unpack FOLDER PACKAGE…: Debian packages, unpacked and not installed: they would bring services, accounts and scripts.
+unpack() {
+  command -v apt-get >/dev/null || die "needs apt-get, for ${*:2}"
+  mkdir -p "$1"
+  (
+    cd "$1"
+    # The lists of packages may be those of an image that has none.
+    download() { apt-get -qq -o APT::Sandbox::User=root download "${@:2}"; }
+    download "$@" 2>/dev/null || { apt-get -qq update </dev/null && download "$@"; } || exit 1
+    for package in ./*.deb; do dpkg -x "$package" . && rm "$package"; done
+  ) || { rm -rf "$1"; die "Debian packages cannot be had: ${*:2}"; }
+}
+
+# The programs need nothing but libc.
 prometheus() {
   [ ! -x "$prometheus/promtool" ] || return 0
-  command -v apt-get >/dev/null || die "prometheus and promtool are missing in $prometheus"
   local begin=$SECONDS folder
   folder=$(mktemp -d)
-  (
-    cd "$folder"
-    # The lists of packages may be those of an image that has none.
-    download() { apt-get -qq -o APT::Sandbox::User=root download prometheus; }
-    download 2>/dev/null || { apt-get -qq update </dev/null && download; }
-    dpkg -x ./prometheus_*.deb root
-  ) || { rm -rf "$folder"; die "the Debian package prometheus cannot be had"; }
+  unpack "$folder/root" prometheus
   mkdir -p "$prometheus"
   mv "$folder"/root/usr/bin/{prometheus,promtool} "$prometheus/"
   rm -rf "$folder"
   say "prometheus: $((SECONDS - begin)) s"
 }
+
+# depends PACKAGE…: the packages that they need. Without the lists there is nothing to read, so they are fetched first.
+depends() {
+  apt-cache show "$1" >/dev/null 2>&1 || apt-get -qq update </dev/null
+  apt-cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances "$@" |
+    sed -n 's/^ .*Depends: \([a-z0-9][^ ]*\)$/\1/p' | sort -u
+}
+
+# libraries PACKAGE: those that it needs, and those that they need, and the system has not. Without LLVM, which only
+# PostgreSQL's JIT wants.
+libraries() {
+  local found=$1 before= package
+  while [ "$found" != "$before" ]; do
+    before=$found
+    # shellcheck disable=SC2086
+    found=$({ echo "$before" | tr ' ' '\n'; depends $before; } | grep -E "^(lib|$1$)" | grep -v '^libllvm' | sort -u | tr '\n' ' ')
+  done
+  for package in ${found/$1/}; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
+  done
+}
+
+# database FOLDER PROGRAM PACKAGE: a server with the libraries that the system has not, in FOLDER/lib.
+# FOLDER is complete or not there.
+database() {
+  local name=${1##*/} begin=$SECONDS part=$1.part
+  [ ! -x "$1/$2" ] || return 0
+  rm -rf "$part" "$1"
+  # shellcheck disable=SC2046
+  unpack "$part" "$3" $(libraries "$3")
+  mkdir -p "$part/lib"
+  find "$part/usr/lib" "$part/lib" -maxdepth 2 -name 'lib*.so*' -exec mv -n -t "$part/lib" {} +
+  rm -rf "$part"/usr/lib/postgresql/*/lib/{bitcode,llvmjit.so,pgxs} "$part"/usr/share/{doc,locale,man,lintian}
+  LD_LIBRARY_PATH=$part/lib "$part/$2" --version >/dev/null || { rm -rf "$part"; die "$name does not run"; }
+  mv "$part" "$1"
+  say "$name: $((SECONDS - begin)) s"
+}
+
+# The release that Debian calls `postgresql`, at a path without its number.
+postgresql() {
+  [ ! -x "$postgresql/programs/postgres" ] || return 0
+  local package
+  package=$(depends postgresql | grep '^postgresql-[0-9]*$')
+  database "$postgresql" "usr/lib/postgresql/${package#*-}/bin/postgres" "$package"
+  ln -s "usr/lib/postgresql/${package#*-}/bin" "$postgresql/programs"
+}
+
+mariadb() { database "$mariadb" usr/sbin/mariadbd mariadb-server-core; }
 
 [ "$what" != auditable ] || { toolchain; cargo_auditable; exit 0; }
 packages
@@ -97,6 +151,8 @@ toolchain
 cargo_deny
 [ "$what" = all ] || exit 0
 prometheus
+postgresql
+mariadb
 begin=$SECONDS
 KTB_TRIM=1 "$tests/testbed/build.sh" >&2
 say "test bed: $((SECONDS - begin)) s"
@@ -104,6 +160,7 @@ say "test bed: $((SECONDS - begin)) s"
 "$tests/python/venv.sh" flyte2 >/dev/null
 "$tests/python/venv.sh" stores >/dev/null
 "$tests/python/venv.sh" charts >/dev/null
+"$tests/crds/fetch.sh" >/dev/null
 "$tests/python/venv.sh" tools >/dev/null
 helm
 cargo_auditable

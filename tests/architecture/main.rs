@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "flyte-secrets-sdk",
         ],
     ),
+    ("flyte-secrets-connector-example", &["flyte-secrets-core", "flyte-secrets-stores", "flyte-secrets-sdk"]),
     ("flyte-secrets-benches", &[]),
     ("flyte-secrets-e2e", &["flyte-secrets-core", "flyte-secrets-sdk"]),
 ];

@@ -1,12 +1,16 @@
 //! The command line: names, defaults and help.
 
 mod get;
+mod propagate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_secrets_core::Profile;
+
+use crate::exec::args::ExecArgs;
 pub(crate) use get::GetArgs;
+pub(crate) use propagate::{PropagateArgs, PropagateOutput};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +24,7 @@ Exit codes:
   2  the command line cannot be read        3  a pod was refused
   4  doctor found warnings                  5  doctor found errors
   6  get found no such secret
+  exec ends as the command that it runs, or with 125 if that was not started
 
 Every setting can be given as a flag with its path, --webhook.certDir=/certs, or as an environment
 variable, WEBHOOK_CERTDIR; `flyte-secrets config reference` lists them all.";
@@ -152,8 +157,12 @@ pub(crate) enum Command {
     Unregister(UnregisterArgs),
     /// Inject secrets into Pods and objects that hold them, as the webhook would; needs no cluster
     Inject(InjectArgs),
+    /// Put requests where the pods of an object get their labels and annotations: Jobs, SparkApplications, RayClusters, …
+    Propagate(PropagateArgs),
     /// Say for each request of a pod what every manager answers and what the task will see
     Explain(ExplainArgs),
+    /// Run a command with the variables and files that a pod would get
+    Exec(ExecArgs),
     /// Write and read the annotations in which pods carry their requests
     #[command(subcommand)]
     Annotations(AnnotationsCommand),

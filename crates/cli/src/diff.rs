@@ -8,8 +8,13 @@ const CONTEXT: usize = 3;
 
 /// The difference between two texts. Colours are left out by `anstream` where there is no terminal.
 pub(crate) fn unified(title: &str, before: &str, after: &str) -> String {
+    unified_as(title, "with its secrets", before, after)
+}
+
+/// The same, with other words for what it is afterwards.
+pub(crate) fn unified_as(title: &str, became: &str, before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
-    let mut text = format!("--- {title} (as it was)\n+++ {title} (with its secrets)\n");
+    let mut text = format!("--- {title} (as it was)\n+++ {title} ({became})\n");
     for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
         text.push_str(&coloured(AnsiColor::Cyan, &format!("{}", hunk.header())));
         text.push('\n');

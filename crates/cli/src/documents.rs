@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use flyte_secrets_core::propagate::{asks_elsewhere, pod_templates};
 use serde_json::Value;
 
 /// The most that is read of one file.
@@ -13,19 +14,6 @@ const MAX_NODES: usize = 10_000_000;
 /// Up to here every whole number has a float of its own: 2^53.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Kinds that hold a pod template, and where.
-const TEMPLATES: [(&str, &str); 9] = [
-    ("Deployment", "/spec/template"),
-    ("ReplicaSet", "/spec/template"),
-    ("StatefulSet", "/spec/template"),
-    ("DaemonSet", "/spec/template"),
-    ("ReplicationController", "/spec/template"),
-    ("Job", "/spec/template"),
-    ("CronJob", "/spec/jobTemplate/spec/template"),
-    ("PodTemplate", "/template"),
-    ("Pod", ""),
-];
-
 /// One document of an input.
 pub(crate) struct Document {
     /// As it was written in YAML; nothing for one of several JSON values in a row.
@@ -34,16 +22,27 @@ pub(crate) struct Document {
     pub(crate) value: Value,
 }
 
+/// An object of a document: the document itself, or an item of a List.
+#[derive(Clone)]
+pub(crate) struct ObjectPlace {
+    /// Where in the document: a JSON pointer.
+    pub(crate) pointer: String,
+    /// `Kind namespace/name`, for messages.
+    pub(crate) title: String,
+    /// Its namespace.
+    pub(crate) namespace: String,
+}
+
 /// A pod or a pod template inside a document.
 pub(crate) struct PodPlace {
     /// Where in the document: a JSON pointer.
     pub(crate) pointer: String,
-    /// Where the object is that the pod belongs to.
-    pub(crate) object: String,
-    /// `Kind namespace/name` of the object, for messages.
+    /// `Kind namespace/name` of its object, for messages; with the pointer where the object has several.
     pub(crate) title: String,
     /// The namespace of the object.
     pub(crate) namespace: String,
+    /// The object that the pod belongs to.
+    pub(crate) object: ObjectPlace,
 }
 
 /// Reads a file, or standard input for `-`.
@@ -157,14 +156,14 @@ fn split(text: &str) -> Vec<(usize, String)> {
     documents
 }
 
-/// All pods and pod templates of a document; those of a List one by one.
-pub(crate) fn pods(document: &Value, default_namespace: &str) -> Vec<PodPlace> {
+/// The objects of a document; those of a List one by one.
+pub(crate) fn objects(document: &Value, default_namespace: &str) -> Vec<ObjectPlace> {
     let mut found = Vec::new();
     collect(document, String::new(), default_namespace, &mut found);
     found
 }
 
-fn collect(object: &Value, pointer: String, default_namespace: &str, found: &mut Vec<PodPlace>) {
+fn collect(object: &Value, pointer: String, default_namespace: &str, found: &mut Vec<ObjectPlace>) {
     let kind = object["kind"].as_str().unwrap_or_default();
     if let (true, Some(items)) = (kind.ends_with("List"), object["items"].as_array()) {
         for (index, item) in items.iter().enumerate() {
@@ -172,18 +171,36 @@ fn collect(object: &Value, pointer: String, default_namespace: &str, found: &mut
         }
         return;
     }
-    let Some((_, template)) = TEMPLATES.iter().find(|(template, _)| *template == kind) else { return };
-    if object.pointer(template).is_some_and(Value::is_object) {
-        let metadata = &object["metadata"];
-        let name = metadata["name"].as_str().or(metadata["generateName"].as_str()).unwrap_or("(no name)");
-        let namespace = metadata["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(default_namespace);
-        found.push(PodPlace {
-            pointer: format!("{pointer}{template}"),
-            object: pointer,
-            title: format!("{kind} {namespace}/{name}"),
-            namespace: namespace.to_owned(),
-        });
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str().or(metadata["generateName"].as_str()).unwrap_or("(no name)");
+    let namespace = metadata["namespace"].as_str().filter(|name| !name.is_empty()).unwrap_or(default_namespace);
+    let title = format!("{kind} {namespace}/{name}");
+    found.push(ObjectPlace { pointer, title, namespace: namespace.to_owned() });
+}
+
+/// All pods and pod templates of a document; those of a List one by one.
+pub(crate) fn pods(document: &Value, default_namespace: &str) -> Vec<PodPlace> {
+    let mut found = Vec::new();
+    for object in objects(document, default_namespace) {
+        let templates = document.pointer(&object.pointer).map(pod_templates).unwrap_or_default();
+        let several = templates.len() > 1;
+        for template in templates {
+            found.push(PodPlace {
+                pointer: format!("{}{template}", object.pointer),
+                title: if several { format!("{}, {template}", object.title) } else { object.title.clone() },
+                namespace: object.namespace.clone(),
+                object: object.clone(),
+            });
+        }
     }
+    found
+}
+
+/// The objects of a document whose pods ask for secrets without standing there as a whole, by their titles.
+pub(crate) fn served_at_admission(document: &Value, default_namespace: &str) -> Vec<String> {
+    let mut objects = objects(document, default_namespace);
+    objects.retain(|object| document.pointer(&object.pointer).is_some_and(asks_elsewhere));
+    objects.into_iter().map(|object| object.title).collect()
 }
 
 /// A document as YAML that readers of YAML 1.1 and 1.2 understand alike. A line of text stays one line.
@@ -231,6 +248,18 @@ mod tests {
     fn an_error_names_the_line_of_its_file() {
         let error = parse(Path::new("f.yaml"), "a: 1\n---\nb: [\n").err().unwrap().to_string();
         assert!(error.starts_with("f.yaml:3:4: "), "{error}");
+    }
+
+    #[test]
+    fn several_pods_of_an_object_are_told_apart() {
+        let ray = parsed(
+            "apiVersion: ray.io/v1\nkind: RayCluster\nmetadata: {name: r}\nspec:\n  headGroupSpec: {template: {}}\n  \
+             workerGroupSpecs: [{template: {}}]\n",
+        );
+        let found: Vec<_> = pods(&ray[0].value, "d").into_iter().map(|place| place.title).collect();
+        let expected =
+            ["RayCluster d/r, /spec/headGroupSpec/template", "RayCluster d/r, /spec/workerGroupSpecs/0/template"];
+        assert_eq!(found, expected);
     }
 
     #[test]

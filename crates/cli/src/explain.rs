@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::Failed;
 use crate::args::{ConfigArgs, ExplainArgs, TextOutput};
-use crate::offline::{Decided, Offline, read_documents};
+use crate::offline::{Decided, Offline, SERVED_AT_ADMISSION, read_documents};
 use crate::output::{print, print_json};
 use crate::setup::Surroundings;
 
@@ -76,6 +76,8 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
     let mut explained = Vec::new();
     for document in read_documents(&args.offline.files)? {
         explained.extend(offline.decide(&document).await?.into_iter().map(explain));
+        let elsewhere = offline.served_at_admission(&document).into_iter();
+        explained.extend(elsewhere.map(|title| undecided(title, "served at admission", SERVED_AT_ADMISSION)));
     }
     if explained.is_empty() {
         return Err(anyhow::anyhow!("there is no pod and no pod template in this input").into());
@@ -89,14 +91,7 @@ fn explain(decided: Decided) -> Explained {
     let Some(Admission { decision, handled, warnings, .. }) = decided.admission else {
         let message = "it has no label inject-flyte-secrets: \"true\", so the API server does not ask the webhook \
                        (--ignore-label goes on)";
-        return Explained {
-            object,
-            decision: "not asked",
-            code: None,
-            message: Some(message.to_owned()),
-            requests: Vec::new(),
-            warnings: Vec::new(),
-        };
+        return undecided(object, "not asked", message);
     };
     let (decision, refusal) = match decision {
         Decision::Unchanged => ("unchanged", None),
@@ -112,6 +107,12 @@ fn explain(decided: Decided) -> Explained {
         requests: handled.into_iter().map(request).collect(),
         warnings,
     }
+}
+
+/// About an object whose requests were not looked at, and why.
+fn undecided(object: String, decision: &'static str, why: &str) -> Explained {
+    let message = Some(why.to_owned());
+    Explained { object, decision, code: None, message, requests: Vec::new(), warnings: Vec::new() }
 }
 
 fn request(Handled { request, attempts, served, whence, way, .. }: Handled) -> ExplainedRequest {

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::Failed;
 use crate::args::{ConfigArgs, InjectArgs, InjectOutput};
 use crate::diff;
-use crate::documents::{Document, PodPlace, to_yaml};
-use crate::offline::{Decided, Offline, read_documents};
+use crate::documents::{Document, ObjectPlace, PodPlace, to_yaml};
+use crate::offline::{Decided, Offline, SERVED_AT_ADMISSION, read_documents};
 use crate::output::{Message, print, print_coloured};
 use crate::setup::Surroundings;
 
@@ -26,8 +26,8 @@ struct Injected {
     after: Value,
     /// The operations on all its pods.
     patch: Vec<Value>,
-    /// What has changed: the title and the place of each object.
-    changed: Vec<(String, String)>,
+    /// What has changed.
+    changed: Vec<ObjectPlace>,
     /// Secrets that the webhook would write for its pods.
     secrets: Vec<Value>,
 }
@@ -42,6 +42,9 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
     for document in documents {
         let mut after = document.value.clone();
         let (mut operations, mut changed, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
+        for title in offline.served_at_admission(&document) {
+            Message::Note { message: &format!("{title}: {SERVED_AT_ADMISSION}; it is left as it is") }.tell(as_json);
+        }
         for Decided { place, before, admission } in offline.decide(&document).await? {
             let Some(admission) = admission else {
                 not_labelled(&place, as_json);
@@ -58,7 +61,10 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs, args: 
                     let pod = after.pointer_mut(&place.pointer).context("the pod is gone from its document")?;
                     *pod = apply(before, &patch)?;
                     operations.extend(at(&place.pointer, patch));
-                    changed.push((place.title, place.object));
+                    // An object may hold several pods; they stand behind each other.
+                    if changed.last().is_none_or(|last: &ObjectPlace| last.pointer != place.object.pointer) {
+                        changed.push(place.object);
+                    }
                 }
                 Err(refusal) => {
                     refused = true;
@@ -121,7 +127,7 @@ fn secret(mirror: &WantedMirror, namespace: &str, reveal: bool) -> Result<Value>
     Ok(secret)
 }
 
-fn apply(mut pod: Value, patch: &Value) -> Result<Value> {
+pub(crate) fn apply(mut pod: Value, patch: &Value) -> Result<Value> {
     let patch: json_patch::Patch = serde_json::from_value(patch.clone())?;
     json_patch::patch(&mut pod, &patch).context("the patch does not fit the pod it was made for")?;
     Ok(pod)
@@ -166,9 +172,9 @@ fn render(injected: &[Injected], output: InjectOutput) -> Result<String> {
             }
             InjectOutput::Patch => text.push_str(&format!("{}\n", serde_json::to_string_pretty(&one.patch)?)),
             InjectOutput::Diff => {
-                for (title, object) in &one.changed {
+                for ObjectPlace { title, pointer, .. } in &one.changed {
                     let yaml =
-                        |document: &Value| document.pointer(object).map(to_yaml).unwrap_or_else(|| Ok(String::new()));
+                        |document: &Value| document.pointer(pointer).map(to_yaml).unwrap_or_else(|| Ok(String::new()));
                     text.push_str(&diff::unified(title, &yaml(&one.document.value)?, &yaml(&one.after)?));
                 }
                 for secret in &one.secrets {

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod documents;
 mod endpoint;
+mod exec;
 mod explain;
 mod get;
 mod hardening;
@@ -16,6 +17,7 @@ mod inject;
 mod logging;
 mod offline;
 mod output;
+mod propagate;
 mod secret;
 mod serve;
 mod serve_secrets;
@@ -36,7 +38,9 @@ use flyte_secrets_config::ConfigErrors;
 use flyte_secrets_core::Profile;
 use flyte_secrets_webhook::doctor::Level;
 
-use args::{AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, TextOutput, WebhookCommand};
+use args::{
+    AnnotationsCommand, Cli, Command, ConfigCommand, InjectOutput, PropagateOutput, TextOutput, WebhookCommand,
+};
 use output::Message;
 use setup::{Surroundings, split_arguments};
 
@@ -56,6 +60,10 @@ pub(crate) enum Failed {
     NotFound(anyhow::Error),
     /// The cluster was looked at, and the worst that was found is this.
     Found(Level),
+    /// The command that was run has ended with this code.
+    Ended(u8),
+    /// A command was not run, for this reason.
+    NotStarted(Box<Failed>),
     /// Anything else.
     Other(anyhow::Error),
 }
@@ -74,12 +82,21 @@ fn main() -> ExitCode {
         implied_profile: split.rest.first().and_then(|program| implied_profile(program)),
     };
     let as_json = wants_json(&cli.command);
-    match run(&surroundings, &cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Refused) => ExitCode::from(3),
-        Err(Failed::Told) => ExitCode::FAILURE,
-        Err(Failed::Found(level)) => doctor::exit_code(level),
-        Err(Failed::Config(errors)) => {
+    run(&surroundings, &cli).map_or_else(|failed| told(failed, as_json), |()| ExitCode::SUCCESS)
+}
+
+/// Says why a command failed, unless that has been said, and gives the exit code.
+fn told(failed: Failed, as_json: bool) -> ExitCode {
+    match failed {
+        Failed::Refused => ExitCode::from(3),
+        Failed::Told => ExitCode::FAILURE,
+        Failed::Found(level) => doctor::exit_code(level),
+        Failed::Ended(code) => ExitCode::from(code),
+        Failed::NotStarted(why) => {
+            told(*why, as_json);
+            ExitCode::from(exec::NOT_STARTED)
+        }
+        Failed::Config(errors) => {
             for error in errors.errors() {
                 Message::Error { message: &error.to_string() }.tell(as_json);
             }
@@ -89,11 +106,11 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
-        Err(Failed::NotFound(error)) => {
+        Failed::NotFound(error) => {
             Message::Error { message: &with_causes(&error) }.tell(as_json);
             ExitCode::from(6)
         }
-        Err(Failed::Other(error)) => {
+        Failed::Other(error) => {
             Message::Error { message: &with_causes(&error) }.tell(as_json);
             ExitCode::FAILURE
         }
@@ -120,6 +137,7 @@ fn implied_profile(program: &OsStr) -> Option<Profile> {
 fn wants_json(command: &Command) -> bool {
     match command {
         Command::Inject(args) => args.output == InjectOutput::Json,
+        Command::Propagate(args) => args.output == PropagateOutput::Json,
         Command::Explain(args) => args.output == TextOutput::Json,
         Command::Secret(args) => args.output == TextOutput::Json,
         Command::Get(args) => args.output == TextOutput::Json,
@@ -136,6 +154,7 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
     let config = &cli.config;
     match &cli.command {
         Command::Annotations(command) => return Ok(annotations::run(command)?),
+        Command::Propagate(args) => return Ok(propagate::run(args)?),
         Command::Config(command) => return config::run(surroundings, config, command),
         Command::Get(args) => return get::run(args),
         Command::Completions { shell } => {
@@ -157,10 +176,15 @@ fn run(surroundings: &Surroundings, cli: &Cli) -> Result<(), Failed> {
             Command::Unregister(args) => unregister::run(surroundings, config, args).await,
             Command::Inject(args) => inject::run(surroundings, config, args).await,
             Command::Explain(args) => explain::run(surroundings, config, args).await,
+            Command::Exec(args) => exec::run(surroundings, config, args).await,
             Command::Secret(args) => secret::run(surroundings, config, args).await,
             Command::Doctor(args) => doctor::run(surroundings, config, args).await,
             Command::Dev(args) => dev::run(surroundings, config, args).await,
-            Command::Annotations(_) | Command::Config(_) | Command::Get(_) | Command::Completions { .. } => Ok(()),
+            Command::Annotations(_)
+            | Command::Config(_)
+            | Command::Get(_)
+            | Command::Completions { .. }
+            | Command::Propagate(_) => Ok(()),
         }
     });
     // What still runs was given up: a name that does not resolve, say, would keep us for as long as it takes.

@@ -22,6 +22,10 @@ use crate::setup::{Surroundings, tell_warnings};
 /// Nothing here waits for anything but this computer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Why nothing is done about an object whose pods ask for secrets.
+pub(crate) const SERVED_AT_ADMISSION: &str =
+    "its pods do not stand in it as a whole, so the webhook serves them when they are created";
+
 /// Everything that a decision depends on.
 pub(crate) struct Offline {
     settings: Settings,
@@ -95,6 +99,11 @@ impl Offline {
             decided.push(Decided { place, before, admission });
         }
         Ok(decided)
+    }
+
+    /// The titles of objects whose pods cannot be decided about here.
+    pub(crate) fn served_at_admission(&self, document: &Document) -> Vec<String> {
+        documents::served_at_admission(&document.value, &self.namespace)
     }
 
     async fn admit(&self, place: &PodPlace, pod: &Value) -> Result<Admission> {

@@ -44,9 +44,13 @@ fn names(values: Getter<'_>) -> (Vec<String>, String) {
     if listed.is_empty() { (vec![values.text(&at("type"))], at("type")) } else { (listed, at("types")) }
 }
 
-/// Checks that the stores that are asked have what they need.
-pub(crate) fn check(values: Getter<'_>, environment: &[(String, String)], errors: &mut Vec<ConfigError>) {
-    let (names, chosen_by) = names(values);
+/// Checks that the stores have what they need which the Embedded manager asks, if it is `asked` itself, and the one that the
+/// Secret service writes to.
+pub(crate) fn check(values: Getter<'_>, asked: bool, environment: &[(String, String)], errors: &mut Vec<ConfigError>) {
+    let (mut names, chosen_by) = names(values);
+    if !asked {
+        names.clear();
+    }
     let written = values.text(WRITTEN);
     // Which key asks for a store; the Embedded manager's goes first.
     let asked_by = |name: &str| match names.iter().any(|asked| asked == name) {

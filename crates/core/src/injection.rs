@@ -284,4 +284,19 @@ impl Injection {
     pub fn variables(&self) -> impl Iterator<Item = &EnvVar> {
         self.with_first_file.iter().chain(&self.env)
     }
+
+    /// The names of the Secrets that it refers to; one may come several times.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let of_variables = self.variables().filter_map(|variable| match &variable.source {
+            EnvSource::SecretKeyRef { name, .. } => Some(name.as_str()),
+            EnvSource::Text(_) | EnvSource::Secret(_) => None,
+        });
+        let of_volume = self.volume.as_ref().and_then(|volume| match &volume.source {
+            VolumeSource::Secret { secret_name, .. } | VolumeSource::Projected { secret_name, .. } => {
+                Some(secret_name.as_str())
+            }
+            VolumeSource::Memory { .. } => None,
+        });
+        of_variables.chain(of_volume)
+    }
 }

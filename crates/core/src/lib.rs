@@ -2,7 +2,8 @@
 //!
 //! A pod's annotations become [`Secret`]s ([`annotations`]), each injector turns one into an
 //! [`injection`] for the pod's [`outline`], and [`merge`] turns all injections into one [`patch`].
-//! Whether a pod may have what its labels claim is a question for [`access`].
+//! Whether a pod may have what its labels claim is a question for [`access`]. Objects whose controllers make pods pass
+//! requests on to them: [`propagate`].
 
 pub mod access;
 pub mod annotations;
@@ -19,6 +20,8 @@ pub mod mirror;
 pub mod outline;
 pub mod patch;
 pub mod paths;
+pub mod propagate;
+pub mod realise;
 pub mod secret;
 pub mod secret_name;
 pub mod settings;

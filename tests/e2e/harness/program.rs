@@ -35,9 +35,9 @@ pub(crate) fn command(program: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end, at most 30 seconds.
+/// Runs a command to its end, at most a minute.
 pub(crate) async fn run(mut command: Command) -> Output {
-    tokio::time::timeout(Duration::from_secs(30), command.output()).await.expect("the program does not end").unwrap()
+    tokio::time::timeout(Duration::from_secs(60), command.output()).await.expect("the program does not end").unwrap()
 }
 
 /// Runs a command that must succeed; gives its standard output.

@@ -28,6 +28,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a program; `ADDRESS` and `PORT` in its arguments become its own. Waits until it takes connections.
     async fn start(program: &Path, folder: TempDir, arguments: &[&str]) -> Self {
+        Self::start_with(program, folder, arguments, &[]).await
+    }
+
+    /// As [`Self::start`], with these variables.
+    async fn start_with(program: &Path, folder: TempDir, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let arguments: Vec<String> = arguments
@@ -36,7 +41,7 @@ impl Server {
             .collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = program::command(program, &arguments);
-        command.env("HOME", folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("HOME", folder.path()).envs(env.iter().copied()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         eventually(&program.display().to_string(), 60, || async {
             TcpStream::connect(&address).await.map(drop).map_err(|error| error.to_string())
@@ -47,10 +52,14 @@ impl Server {
 
     /// A program of the Python environment with servers of stores.
     async fn of_environment(name: &str, arguments: &[&str]) -> Self {
+        Self::start(&Self::program(name), TempDir::with_prefix("fs-store-").unwrap(), arguments).await
+    }
+
+    /// Where a program of that environment is.
+    pub(crate) fn program(name: &str) -> PathBuf {
         let environment = std::env::var_os("FLYTE_SECRETS_STORES_VENV")
             .expect("FLYTE_SECRETS_STORES_VENV is not set: export it with what `tests/python/venv.sh stores` prints");
-        let program = PathBuf::from(environment).join("bin").join(name);
-        Self::start(&program, TempDir::with_prefix("fs-store-").unwrap(), arguments).await
+        PathBuf::from(environment).join("bin").join(name)
     }
 
     /// Prometheus, which scrapes the plain port of a webhook every second and reads this file of rules.
@@ -105,6 +114,23 @@ impl Server {
         server
     }
 
+    /// PostgreSQL with a database `flyte` of the user `flyte`, who has this password.
+    pub(crate) async fn postgresql(password: &str) -> Self {
+        let folder = TempDir::with_prefix("fs-database-").unwrap();
+        let data = folder.path().to_str().unwrap().to_owned();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("databases/postgresql.sh");
+        let cache = std::env::var("FLYTE_SECRETS_CACHE").expect("FLYTE_SECRETS_CACHE is not set: source tests/env.sh");
+        let env = [("DATABASE_PASSWORD", password), ("FLYTE_SECRETS_CACHE", &cache)];
+        let server = Self::start_with(&script, folder, &[&data, "PORT"], &env).await;
+        eventually("PostgreSQL", 20, || async {
+            let state = std::fs::read_to_string(server.folder.path().join("data/postmaster.pid"));
+            let state = state.map_err(|error| error.to_string())?;
+            if state.contains("ready") { Ok(()) } else { Err(state) }
+        })
+        .await;
+        server
+    }
+
     /// The file of OpenBao's root token.
     pub(crate) fn root_token_file(&self) -> PathBuf {
         self.folder.path().join("root-token")
@@ -139,15 +165,20 @@ impl Server {
 
     /// Makes a secret in drongo's Secret Manager.
     pub(crate) async fn drongo_put(&self, project: &str, id: &str, value: &[u8]) {
-        let secrets = format!("/v1/projects/{project}/secrets");
-        let (made, version) =
-            (json!({"replication": {"automatic": {}}}), json!({"payload": {"data": BASE64.encode(value)}}));
-        for (path, body) in
-            [(format!("{secrets}?secretId={id}"), made), (format!("{secrets}/{id}:addVersion"), version)]
-        {
-            let (status, answer) = send_text(&Method::POST, &self.address, &path, "", &body.to_string()).await;
-            assert_eq!(status, 200, "{path}: {answer}");
-        }
+        let made = json!({"replication": {"automatic": {}}});
+        self.drongo_post(&format!("/v1/projects/{project}/secrets?secretId={id}"), &made).await;
+        self.drongo_put_version(project, id, value).await;
+    }
+
+    /// Adds a version to a secret in drongo's Secret Manager.
+    pub(crate) async fn drongo_put_version(&self, project: &str, id: &str, value: &[u8]) {
+        let version = json!({"payload": {"data": BASE64.encode(value)}});
+        self.drongo_post(&format!("/v1/projects/{project}/secrets/{id}:addVersion"), &version).await;
+    }
+
+    async fn drongo_post(&self, path: &str, body: &Value) {
+        let (status, answer) = send_text(&Method::POST, &self.address, path, "", &body.to_string()).await;
+        assert_eq!(status, 200, "{path}: {answer}");
     }
 
     /// Ends it, at once.

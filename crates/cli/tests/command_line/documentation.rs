@@ -123,6 +123,11 @@ fn the_examples_of_the_stores_page_are_right() {
 }
 
 #[test]
+fn the_examples_of_the_propagate_page_are_right() {
+    play("docs/propagate.md");
+}
+
+#[test]
 fn the_examples_of_the_readme_are_right() {
     play("README.md");
 }

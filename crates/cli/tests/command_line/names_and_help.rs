@@ -2,14 +2,16 @@
 
 use crate::program::{Program, SCOPE, managers, pod, variable};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 24] = [
     "",
     "webhook",
     "webhook init-certs",
     "service",
     "init-certs",
     "inject",
+    "propagate",
     "explain",
+    "exec",
     "annotations",
     "annotations encode",
     "annotations decode",
@@ -43,7 +45,9 @@ fn help_shows_examples() {
         "webhook",
         "service",
         "inject",
+        "propagate",
         "explain",
+        "exec",
         "annotations encode",
         "annotations decode",
         "secret",

@@ -1,5 +1,8 @@
 //! Writing to GCP, against answers as Google's documentation shows them.
 
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::UNIX_EPOCH;
 
 use self::fake::{Fake, Fate, call};
@@ -98,6 +101,54 @@ async fn wherever_a_maker_is_ended_the_secret_is_missing_or_whole_and_the_reques
         assert_eq!(read(&fetcher, "k").await.unwrap(), "w");
         assert_eq!(fake.versions(&name()).len(), 2, "{step} {fate:?}");
     }
+}
+
+#[tokio::test]
+async fn a_maker_that_is_killed_at_any_step_leaves_what_its_request_again_completes() {
+    for (step, whole) in [("create", false), ("addVersion", true), ("update", true)] {
+        // The step is done; whoever asked for it never hears of it.
+        let (fake, stuck) = (Fake::default(), Arc::new(AtomicBool::new(true)));
+        let (answering, sticks) = (fake.clone(), Arc::clone(&stuck));
+        let edge = Edge::start(move |seen| {
+            let answer = answering.answer(seen);
+            let is_stuck = sticks.load(Ordering::SeqCst) && call(seen) == step;
+            if is_stuck { answer.after(PATIENT) } else { answer }
+        })
+        .await;
+        let arguments = ["--ignored", "--exact", "write::process_that_creates_a_secret", "--nocapture"];
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        let process = process.args(arguments).env("ENDPOINT", &edge.url).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = process.spawn().unwrap();
+        while !calls(&edge).contains(&step) {
+            assert!(process.try_wait().unwrap().is_none(), "{step}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        stuck.store(false, Ordering::SeqCst);
+
+        let (fetcher, patient) = (store(&edge).await, writer(&edge, PATIENT).await);
+        assert_eq!(read(&fetcher, "k").await.is_ok(), whole, "{step}");
+        let mut again = failure(patient.create(&text("k", "v")).await);
+        while again == Some(WriteFailure::Conflict) {
+            again = failure(patient.create(&text("k", "v")).await);
+        }
+        assert_eq!(again, whole.then_some(WriteFailure::AlreadyExists), "{step}");
+        assert_eq!(read(&fetcher, "k").await.unwrap(), "v");
+        assert_eq!(fake.versions(&name()).len(), 1, "{step}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn process_that_creates_a_secret() {
+    let settings = GcpSettings {
+        endpoint: std::env::var("ENDPOINT").ok(),
+        anonymous: true,
+        timeout: Duration::from_secs(1),
+        ..GcpSettings::new("my-project")
+    };
+    let _ = GcpWriter::new(settings).await.unwrap().create(&text("k", "v")).await;
 }
 
 #[tokio::test]

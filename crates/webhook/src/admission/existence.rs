@@ -15,7 +15,7 @@ use prometheus_client::metrics::family::Family;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::kubernetes::{ApiError, ApiErrorKind, Object, Secrets, Verb, allowed};
+use crate::kubernetes::{ApiError, ApiErrorKind, Object, Secrets, Verb, allowed, is_object_name};
 use crate::metrics::Metrics;
 
 /// How long it is remembered that something is there.
@@ -30,8 +30,6 @@ const MAX_NAMES: usize = 16 << 10;
 const CONCURRENT: usize = 32;
 /// The longest wait for an answer: with `Warn` a pod is served without one.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest name of a Secret (RFC 1123, as Kubernetes applies it).
-const MAX_NAME: usize = 253;
 
 /// What there is of a key of a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,16 +191,6 @@ impl fmt::Debug for ExistingSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExistingSecrets").finish_non_exhaustive()
     }
-}
-
-/// Whether an object can have this name: RFC 1123's names of domains, in lower case.
-fn is_object_name(name: &str) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    bytes.len() <= MAX_NAME
-        && bytes.first().is_some_and(plain)
-        && bytes.last().is_some_and(plain)
-        && bytes.iter().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
 }
 
 #[cfg(test)]

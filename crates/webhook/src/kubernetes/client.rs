@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::USER_AGENT;
+use http::{HeaderValue, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::InferConfigError;
 
 /// How long a connection to the API server may take.
@@ -34,6 +35,8 @@ pub enum ClientError {
 ///
 /// A connection may take 5 s and the answer 10 s. The client does not repeat requests by itself: its own policy
 /// would wait for minutes, and every caller here knows better when to try again. Watches need [`watching_client`].
+/// With a kubeconfig it goes through its `proxy-url`, else through the proxy of `HTTPS_PROXY` unless `NO_PROXY` excepts the
+/// API server, as kubectl does; in a pod through none.
 ///
 /// # Errors
 ///
@@ -53,6 +56,7 @@ pub async fn watching_client() -> Result<kube::Client, ClientError> {
 
 async fn client_with(read_timeout: Duration) -> Result<kube::Client, ClientError> {
     let mut config = kube::Config::infer().await.map_err(|error| ClientError::Config(Box::new(error)))?;
+    config.proxy_url = proxy(config.proxy_url, &config.cluster_url, &|name| std::env::var(name).ok());
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(read_timeout);
     config.write_timeout = Some(READ_TIMEOUT);
@@ -62,3 +66,17 @@ async fn client_with(read_timeout: Duration) -> Result<kube::Client, ClientError
     config.headers.push((USER_AGENT, OUR_NAME));
     kube::Client::try_from(config).map_err(|error| ClientError::Build(Box::new(error)))
 }
+
+/// kube's choice of a proxy without the one that `NO_PROXY` excepts the API server from: kube holds the list against the
+/// proxy's own host. A kubeconfig's `proxy-url` is for every API server.
+fn proxy(chosen: Option<Uri>, api_server: &Uri, variable: &dyn Fn(&str) -> Option<String>) -> Option<Uri> {
+    let first = |names: [&str; 2]| names.into_iter().filter_map(variable).find(|value| !value.is_empty());
+    let Some(of_environment) = first(["HTTPS_PROXY", "https_proxy"]) else { return chosen };
+    let excepted = first(["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let rules = Matcher::builder().all(of_environment.as_str()).no(excepted).build();
+    chosen.filter(|proxy| of_environment.parse().ok().as_ref() != Some(proxy) || rules.intercept(api_server).is_some())
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

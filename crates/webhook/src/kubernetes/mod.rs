@@ -19,7 +19,8 @@ pub use client::{ClientError, client, watching_client};
 pub(crate) use exchange::{ONE, PAGE, exchange};
 pub(crate) use jitter::jittered;
 pub(crate) use lists::{labelled_secrets, secrets_of_live_pods};
-pub(crate) use secrets::{Secrets, Wiped};
+pub use secrets::read_secret;
+pub(crate) use secrets::{Secrets, Wiped, is_object_name};
 
 /// Kubernetes' recommended label for who looks after an object, and our name there.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "flyte-secrets");

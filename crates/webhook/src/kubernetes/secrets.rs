@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 
+use flyte_secrets_core::value::SecretValue;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::Request;
 use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
@@ -107,6 +108,40 @@ impl Secrets {
     ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         self.object(name).call_until(verb, self.until, exchange(&self.client, request, ONE)).await
     }
+}
+
+/// What a Secret of `namespace` holds, by key; `None` where there is no such Secret. Needs `get` on Secrets there. A name that no
+/// object can have is not asked for. Takes as long as the client allows.
+///
+/// # Errors
+///
+/// When the API server does not tell; the text names the RBAC rule that is missing.
+pub async fn read_secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<BTreeMap<String, SecretValue>>, ApiError> {
+    if !is_object_name(namespace) || !is_object_name(name) {
+        return Ok(None);
+    }
+    let Some(secret) = Secrets::new(client.clone(), namespace).get(name).await? else { return Ok(None) };
+    let mut secret = Wiped(secret);
+    let values = secret.data.take().unwrap_or_default();
+    Ok(Some(values.into_iter().map(|(key, value)| (key, SecretValue::binary(value.0))).collect()))
+}
+
+/// The longest name of an object (RFC 1123, as Kubernetes applies it).
+const MAX_NAME: usize = 253;
+
+/// Whether an object can have this name: RFC 1123's names of domains, in lower case. Names come from requests and become part
+/// of a path.
+pub(crate) fn is_object_name(name: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    bytes.len() <= MAX_NAME
+        && bytes.first().is_some_and(plain)
+        && bytes.last().is_some_and(plain)
+        && bytes.iter().all(|byte| plain(byte) || matches!(byte, b'-' | b'.'))
 }
 
 /// What an answer is read for where its values are not wanted.
