@@ -122,8 +122,7 @@ fn client(settings: &AzureSettings, variable: &dyn Fn(&str) -> Option<String>) -
 }
 
 fn name(id: &SecretId) -> Result<String, FetchError> {
-    possible_name(id)
-        .map_err(|why| FetchError::new(FailureClass::NotFound, format!("no such secret can exist: {why}")))
+    possible_name(id).map_err(|why| FetchError::new(FailureClass::NotFound, format!("no such secret can exist: {why}")))
 }
 
 /// The name of the secret, if Key Vault can have one: 1 to 127 letters, digits and `-`.

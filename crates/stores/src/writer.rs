@@ -115,7 +115,8 @@ pub struct Page {
 impl Page {
     /// The page that was asked for, of all secrets that a store has.
     pub(crate) fn of(all: impl IntoIterator<Item = SecretMetadata>, scope: &SecretId, request: &PageRequest) -> Self {
-        let wanted = all.into_iter().filter(|secret| is_within(&secret.id, scope)).map(|secret| (secret.id.to_string(), secret));
+        let wanted =
+            all.into_iter().filter(|secret| is_within(&secret.id, scope)).map(|secret| (secret.id.to_string(), secret));
         let mut wanted: Vec<_> =
             wanted.filter(|(id, _)| request.after.as_ref().is_none_or(|after| id > after)).collect();
         wanted.sort_by(|(one, _), (other, _)| one.cmp(other));

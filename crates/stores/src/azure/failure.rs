@@ -42,7 +42,11 @@ impl Problem {
 
     /// Both codes behind a space; empty without any.
     pub(super) fn codes(&self) -> String {
-        let codes = [self.code.as_str(), self.inner()].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join("/");
+        let codes = [self.code.as_str(), self.inner()]
+            .into_iter()
+            .filter(|code| !code.is_empty())
+            .collect::<Vec<_>>()
+            .join("/");
         if codes.is_empty() { codes } else { format!(" {codes}") }
     }
 }

@@ -32,9 +32,7 @@ use super::write_failure::{self, Refusal};
 use super::{AzureSettings, client, possible_name};
 use crate::https::SettingsError;
 use crate::turns::Turns;
-use crate::writer::{
-    NewSecret, Page, PageRequest, SecretMetadata, SecretWriter, WriteError, WriteFailure,
-};
+use crate::writer::{NewSecret, Page, PageRequest, SecretMetadata, SecretWriter, WriteError, WriteFailure};
 use crate::writing::{MAX_LISTED, check_kept_kind, check_kind, in_time, invalid, too_many};
 
 /// The longest value, in bytes of what Key Vault holds: "a maximum size of 25k bytes"

@@ -76,9 +76,7 @@ fn answered(status: u16, problem: &Problem, name: &str, permission: &str) -> Ref
         (400 | 413, ..) => (WriteFailure::Invalid, "Key Vault cannot hold it".to_owned()),
         (404, ..) => (WriteFailure::Unavailable, "404 without the code SecretNotFound: check vaultURI".to_owned()),
         (429, ..) => (WriteFailure::Unavailable, "Key Vault asks us to slow down".to_owned()),
-        (300..=399, ..) => {
-            (WriteFailure::Unavailable, "a redirect, which is not followed: check vaultURI".to_owned())
-        }
+        (300..=399, ..) => (WriteFailure::Unavailable, "a redirect, which is not followed: check vaultURI".to_owned()),
         (408 | 500.., ..) => (WriteFailure::Unavailable, "Key Vault failed".to_owned()),
         _ => (WriteFailure::Unavailable, "an answer that Key Vault does not give".to_owned()),
     };

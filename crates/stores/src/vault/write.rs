@@ -33,7 +33,8 @@ use crate::writer::{
     NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure, is_within,
 };
 use crate::writing::{
-    ATTEMPTS, MAX_LISTED, Names, as_in_reading, check_kept_kind, check_kind, in_time, invalid, overtaken, pause, too_many,
+    ATTEMPTS, MAX_LISTED, Names, as_in_reading, check_kept_kind, check_kind, in_time, invalid, overtaken, pause,
+    too_many,
 };
 
 /// The largest request, in bytes of JSON: one entry of the integrated storage has room for 1 MiB (`max_entry_size`).

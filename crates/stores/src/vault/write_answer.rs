@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::api::{Words, general_failure};
 use crate::https::Answer;
@@ -120,9 +120,13 @@ pub(super) fn written(answer: &Answer, path: &str) -> Result<Written, WriteError
         400 if says().contains("check-and-set parameter did not match") => Ok(Written::Overtaken),
         // To change what is not there any more.
         404 => missing(answer).map(|()| Written::Overtaken),
-        204 => Err(unavailable("the engine is not KV version 2, and only there a write can be checked; set mount and kvVersion")),
+        204 => Err(unavailable(
+            "the engine is not KV version 2, and only there a write can be checked; set mount and kvVersion",
+        )),
         413 => Err(invalid(format!("the value is too large for Vault (413); it says: {}", says()))),
-        _ if says().contains("too large") => Err(invalid(format!("the value is too large for Vault; it says: {}", says()))),
+        _ if says().contains("too large") => {
+            Err(invalid(format!("the value is too large for Vault; it says: {}", says())))
+        }
         _ => Err(failure(answer, path, "create\", \"update\", \"patch")),
     }
 }

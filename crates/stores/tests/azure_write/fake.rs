@@ -33,7 +33,8 @@ impl Place {
     }
 
     fn lines(&self) -> Vec<String> {
-        let shown = |seen: &Seen| format!("{} {}", seen.method, seen.target.split('?').next().unwrap().trim_end_matches('/'));
+        let shown =
+            |seen: &Seen| format!("{} {}", seen.method, seen.target.split('?').next().unwrap().trim_end_matches('/'));
         let asked = self.azure.edge.requests();
         asked.iter().filter(|seen| !is_login(seen) && !seen.header("authorization").is_empty()).map(shown).collect()
     }
@@ -91,7 +92,11 @@ async fn what_key_vault_cannot_hold_is_refused_before_it_is_asked() {
         assert!(error.failure() == WriteFailure::Invalid && error.detail().contains(part), "{error}");
     }
     // Bytes in base64 and escaped text are longer than they are.
-    for value in [SecretValue::text("x".repeat(25_600)), SecretValue::binary(vec![1; 20_000]), SecretValue::text("\u{1}".repeat(5_000))] {
+    for value in [
+        SecretValue::text("x".repeat(25_600)),
+        SecretValue::binary(vec![1; 20_000]),
+        SecretValue::text("\u{1}".repeat(5_000)),
+    ] {
         let secret = NewSecret { value, ..writers::text("k", "") };
         assert_eq!(failure(writer.create(&secret).await), Some(WriteFailure::Invalid));
         assert_eq!(failure(writer.update(&secret).await), Some(WriteFailure::Invalid));
@@ -334,7 +339,8 @@ async fn every_failure_of_a_write_has_its_kind_and_no_value() {
             _ => reply.clone(),
         })
         .await;
-        let error = writer(&azure, Duration::from_millis(1500)).create(&writers::text("k", "planted")).await.unwrap_err();
+        let error =
+            writer(&azure, Duration::from_millis(1500)).create(&writers::text("k", "planted")).await.unwrap_err();
         assert_eq!(error.failure(), expected, "{error}");
         assert!(error.detail().contains(part), "{error}");
         assert!(!format!("{error:?}").contains("planted"), "{error}");
@@ -343,7 +349,8 @@ async fn every_failure_of_a_write_has_its_kind_and_no_value() {
 
 #[tokio::test]
 async fn a_vault_without_an_identity_to_ask_it_with_denies_everything() {
-    let azure = Azure::start(|| Reply::new(401, json!({"error_description": "AADSTS700016"})), |_| Reply::new(500, "")).await;
+    let azure =
+        Azure::start(|| Reply::new(401, json!({"error_description": "AADSTS700016"})), |_| Reply::new(500, "")).await;
     let error = writer(&azure, Duration::from_secs(5)).create(&writers::text("k", "planted")).await.unwrap_err();
     assert_eq!(error.failure(), WriteFailure::Denied, "{error}");
     assert!(error.detail().contains("AADSTS700016"), "{error}");

@@ -97,9 +97,12 @@ impl Vault {
             assert_eq!(seen.header("content-length"), "0", "Azure asks for a length");
         }
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let accident = self.state.lock().unwrap().accident.take_if(|accident| {
-            method == accident.request.0 && path.starts_with(accident.request.1)
-        });
+        let accident = self
+            .state
+            .lock()
+            .unwrap()
+            .accident
+            .take_if(|accident| method == accident.request.0 && path.starts_with(accident.request.1));
         if method == "PUT" {
             let other = self.state.lock().unwrap().other.take();
             other.into_iter().for_each(|other| other(self));
@@ -145,7 +148,12 @@ impl State {
         let Some(secret) = self.live(name) else { return missing(name) };
         let latest = secret.versions.last().unwrap();
         if !latest.enabled {
-            return problem(403, "Forbidden", "Operation get is not allowed on a disabled secret.", Some("SecretDisabled"));
+            return problem(
+                403,
+                "Forbidden",
+                "Operation get is not allowed on a disabled secret.",
+                Some("SecretDisabled"),
+            );
         }
         let mut bundle = item(secret, latest, true);
         bundle["value"] = json!(latest.value);
@@ -169,7 +177,9 @@ impl State {
     }
 
     fn put(&mut self, name: &str, body: &Value) -> Reply {
-        if body["value"].as_str().unwrap().len() > 25_600 || body["tags"].as_object().is_some_and(|tags| tags.len() > 15) {
+        if body["value"].as_str().unwrap().len() > 25_600
+            || body["tags"].as_object().is_some_and(|tags| tags.len() > 15)
+        {
             return problem(400, "BadParameter", &format!("too long: {}", body["value"]), None);
         }
         let key = name.to_lowercase();
@@ -234,7 +244,8 @@ fn item(secret: &Secret, version: &Version, with_version: bool) -> Value {
 }
 
 fn page(path: &str, items: Vec<Value>, skip: usize) -> Reply {
-    let next = (skip + PAGE < items.len()).then(|| format!("https://{VAULT}/{path}?api-version=2025-07-01&skip={}", skip + PAGE));
+    let next = (skip + PAGE < items.len())
+        .then(|| format!("https://{VAULT}/{path}?api-version=2025-07-01&skip={}", skip + PAGE));
     let items: Vec<Value> = items.into_iter().skip(skip).take(PAGE).collect();
     Reply::new(200, json!({"value": items, "nextLink": next}))
 }

@@ -106,7 +106,11 @@ async fn after_a_lost_answer_the_same_request_is_safe() {
 #[tokio::test]
 async fn every_failure_of_a_write_has_its_kind_and_no_value() {
     for (reply, expected, part) in [
-        (denied(), WriteFailure::Denied, "path \"secret/data/*\" { capabilities = [\"create\", \"update\", \"patch\"] }"),
+        (
+            denied(),
+            WriteFailure::Denied,
+            "path \"secret/data/*\" { capabilities = [\"create\", \"update\", \"patch\"] }",
+        ),
         (Reply::new(413, json!({"errors": ["request body too large"]})), WriteFailure::Invalid, "413"),
         (
             Reply::new(500, json!({"errors": ["put failed due to value being too large; got 1048600 bytes"]})),

@@ -30,7 +30,8 @@ impl Folder {
             ),
         )
         .await;
-        bao.policy(&format!("read-{name}"), &format!(r#"path "secret/data/{name}/*" {{ capabilities = ["read"] }}"#)).await;
+        bao.policy(&format!("read-{name}"), &format!(r#"path "secret/data/{name}/*" {{ capabilities = ["read"] }}"#))
+            .await;
         let files = tempfile::tempdir().unwrap();
         for part in ["write", "read"] {
             fs::write(files.path().join(part), bao.token(&format!("{part}-{name}")).await).unwrap();
@@ -187,7 +188,11 @@ async fn a_secret_that_others_deleted_is_made_again_as_the_next_version() {
         writer.create(&writers::text(name, "new")).await.unwrap();
         assert_eq!(read(&fetcher, name).await.unwrap(), "new");
         assert_eq!(folder.raw(name).await.1, version);
-        assert_eq!(writer.describe(&id(name)).await.unwrap().kind, SecretKind::Generic, "the old kind went with its value");
+        assert_eq!(
+            writer.describe(&id(name)).await.unwrap().kind,
+            SecretKind::Generic,
+            "the old kind went with its value"
+        );
     }
 }
 
@@ -237,8 +242,14 @@ async fn what_the_policy_lacks_is_named() {
     let writer = VaultWriter::new(folder.settings("read")).unwrap();
     let denied = [
         (writer.create(&writers::text("k", "v")).await.err(), "secret/data/w-denied/*\" { capabilities = [\"create"),
-        (writer.update(&writers::text("k", "v")).await.err(), "secret/subkeys/w-denied/*\" { capabilities = [\"read\"]"),
-        (writer.list(&id(""), PageRequest { after: None, limit: 1 }).await.err(), "secret/metadata/w-denied/*\" { capabilities = [\"list\"]"),
+        (
+            writer.update(&writers::text("k", "v")).await.err(),
+            "secret/subkeys/w-denied/*\" { capabilities = [\"read\"]",
+        ),
+        (
+            writer.list(&id(""), PageRequest { after: None, limit: 1 }).await.err(),
+            "secret/metadata/w-denied/*\" { capabilities = [\"list\"]",
+        ),
     ];
     for (error, part) in denied {
         let error = error.unwrap();
@@ -252,7 +263,8 @@ async fn a_wrong_engine_says_so() {
     let bao = bao().await;
     let files = tempfile::tempdir().unwrap();
     let token = files.path().join("token");
-    bao.policy("w-engines", "path \"*\" { capabilities = [\"read\", \"list\", \"create\", \"update\", \"patch\"] }").await;
+    bao.policy("w-engines", "path \"*\" { capabilities = [\"read\", \"list\", \"create\", \"update\", \"patch\"] }")
+        .await;
     fs::write(&token, bao.token("w-engines").await).unwrap();
     bao.write("sys/mounts/w-kv1", json!({"type": "kv", "options": {"version": "1"}})).await;
     let with = |mount: &str| VaultSettings { mount: mount.to_owned(), ..with_token(bao, &token) };
