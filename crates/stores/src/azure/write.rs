@@ -350,5 +350,5 @@ fn kept(name: &str) -> WriteError {
         "the secret {name} was deleted by other means, and the vault keeps it with its name; bring it back by `az keyvault secret \
          recover`, or end it by `az keyvault secret purge`"
     );
-    WriteError::new(WriteFailure::AlreadyExists, detail)
+    WriteError::new(WriteFailure::Conflict, detail)
 }

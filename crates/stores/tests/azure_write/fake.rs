@@ -207,7 +207,7 @@ async fn what_others_deleted_is_not_brought_back() {
     place.vault.set(K, json!({"value": "planted"}));
     place.vault.delete(K);
     let error = place.writer().create(&writers::text("k", "v")).await.unwrap_err();
-    assert_eq!(error.failure(), WriteFailure::AlreadyExists, "{error}");
+    assert_eq!(error.failure(), WriteFailure::Conflict, "{error}");
     assert!(error.detail().contains("az keyvault secret purge"), "{error}");
     assert_eq!(read(&place.azure.store(), "k").await, Err(FailureClass::NotFound));
     assert_eq!(failure(place.writer().describe(&id("k")).await), Some(WriteFailure::NotFound));

@@ -16,6 +16,8 @@ pub struct Vault {
     state: Mutex<State>,
 }
 
+type Deed = Box<dyn FnOnce(&Vault) + Send>;
+
 #[derive(Default)]
 struct State {
     /// By the name in lower case: Key Vault tells no case.
@@ -25,7 +27,7 @@ struct State {
     /// How many sets are refused after a recovery has begun.
     slow_recovery: u32,
     /// Somebody else's deed at the moment when a secret is set.
-    other: Option<Box<dyn FnOnce(&Vault) + Send>>,
+    other: Option<Deed>,
 }
 
 struct Secret {
