@@ -65,5 +65,6 @@ fn written_bytes(injection: &Injection) -> usize {
 }
 
 fn value_bytes(injection: &Injection) -> usize {
-    injection.env.iter().map(|variable| variable.source.size()).sum()
+    let variables: usize = injection.env.iter().map(|variable| variable.source.size()).sum();
+    variables + injection.described.as_ref().map_or(0, |described| described.bytes())
 }
