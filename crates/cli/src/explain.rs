@@ -206,8 +206,8 @@ fn text(explained: &Explained) -> String {
         let _ = writeln!(text, "  {}  [{}]", request.annotation, request.request);
         for ExplainedAttempt { manager, answer, why } in &request.managers {
             let _ = match why {
-                Some(why) => writeln!(text, "    {manager:<9}{answer}: {why}"),
-                None => writeln!(text, "    {manager:<9}{answer}"),
+                Some(why) => writeln!(text, "    {manager:<8} {answer}: {why}"),
+                None => writeln!(text, "    {manager:<8} {answer}"),
             };
         }
         if let Some(ExplainedPlace { store, scope, id }) = &request.found {

@@ -1,6 +1,6 @@
 //! Descriptions of secret managers: from YAML to templates, every error with its line.
 
-use flyte_secrets_core::injectors::{CustomManager, Problem};
+use flyte_secrets_core::injectors::{Compiled, CustomManager, Problem};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::errors::ConfigError;
@@ -49,16 +49,13 @@ pub(crate) fn read(key: &Key, node: &Node, source: &Source, errors: &mut Vec<Con
 
 /// The manager of a description without problems.
 pub(crate) fn compiled(member: &Member) -> CustomManager {
-    CustomManager::compile(&member.value).expect("what has problems is an error when it is read")
+    CustomManager::compile(&member.value).manager.expect("what has problems is an error when it is read")
 }
 
 fn problems(description: &Json) -> Vec<Problem> {
-    match CustomManager::compile(description) {
-        Ok(manager) => {
-            manager.samples().flat_map(|sample| kubernetes::check(sample, manager.allows_unknown_fields())).collect()
-        }
-        Err(problems) => problems,
-    }
+    let Compiled { mut problems, samples, allows_unknown_fields, .. } = CustomManager::compile(description);
+    problems.extend(samples.iter().flat_map(|sample| kubernetes::check(sample, allows_unknown_fields)));
+    problems
 }
 
 /// YAML's values as JSON: what is no truth value and no number is a text.

@@ -119,8 +119,12 @@ impl Kind {
             Self::Choice(choices) => return one_of(choices),
             Self::OptionalChoice(choices) => return format!("{}, or nothing", one_of(choices)),
             Self::Choices(choices) => return format!("a list of {}", names(choices).join(", ")),
-            Self::Manager => return format!("one of {}, or a name in `customSecretManagers`", names(MANAGERS).join(", ")),
-            Self::Managers => return format!("a list of {}, and names in `customSecretManagers`", names(MANAGERS).join(", ")),
+            Self::Manager => {
+                return format!("one of {}, or a name in `customSecretManagers`", names(MANAGERS).join(", "));
+            }
+            Self::Managers => {
+                return format!("a list of {}, and names in `customSecretManagers`", names(MANAGERS).join(", "));
+            }
             Self::CustomManagers => "a list of managers: `name`, and `file` or `envVar`",
             Self::List(item) => item.accepted(),
             Self::Annotations => "a mapping from annotation names to texts",
@@ -289,7 +293,9 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::OptionalChoice(_) if trimmed.is_empty() => Ok(Value::Text(String::new())),
         Kind::Choice(choices) | Kind::OptionalChoice(choices) => choice(choices, trimmed).map(Value::Text),
         Kind::Manager => Ok(Value::Text(manager(trimmed))),
-        Kind::Choices(_) | Kind::Managers | Kind::List(_) | Kind::Annotations | Kind::CustomManagers => Err(Refused::Kind),
+        Kind::Choices(_) | Kind::Managers | Kind::List(_) | Kind::Annotations | Kind::CustomManagers => {
+            Err(Refused::Kind)
+        }
         Kind::Resources | Kind::LabelSelector | Kind::MatchConditions | Kind::Ignored => Err(Refused::Kind),
     }
 }

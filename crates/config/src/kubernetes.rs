@@ -50,9 +50,10 @@ fn compare(given: &Json, known: &Json, allow_unknown: bool, path: &mut Vec<Strin
                     None if allow_unknown => {}
                     None => problems.push(Problem {
                         path: path.clone(),
-                        message: "Kubernetes has no such field here, as far as this program knows; for one that is newer \
+                        message:
+                            "Kubernetes has no such field here, as far as this program knows; for one that is newer \
                                   set `allowUnknownFields: true` for the manager"
-                            .to_owned(),
+                                .to_owned(),
                     }),
                 }
                 path.pop();

@@ -195,7 +195,8 @@ fn managers(values: Getter<'_>) -> Vec<SecretManagerType> {
     let manager = |name: String| {
         let known = SecretManagerType::ALL.into_iter().find(|known| known.name() == name);
         known.unwrap_or_else(|| {
-            let member = described.iter().find(|member| member.path.iter().any(|known| known.eq_ignore_ascii_case(&name)));
+            let member =
+                described.iter().find(|member| member.path.iter().any(|known| known.eq_ignore_ascii_case(&name)));
             let name = member.and_then(|member| member.value["name"].as_str()).unwrap_or(&name);
             // Configuration is read once.
             SecretManagerType::Custom(name.to_owned().leak())

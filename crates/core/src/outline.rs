@@ -407,7 +407,8 @@ impl VolumeOutline<'_> {
         sources.into_iter().all(|(member, source)| match member.as_str() {
             "secret" => self.secret.as_ref().is_some_and(|secret| {
                 let items = source["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-                let same = |item: &Value, there: &ItemOutline<'_>| item["key"] == *there.key && item["path"] == *there.path;
+                let same =
+                    |item: &Value, there: &ItemOutline<'_>| item["key"] == *there.key && item["path"] == *there.path;
                 source["secretName"] == *secret.secret_name
                     && items.len() == secret.items.len()
                     && items.iter().zip(&secret.items).all(|(item, there)| same(item, there))

@@ -1,6 +1,6 @@
 //! Managers that are described in configuration (`webhook.customSecretManagers`): parts of a pod as templates, no code.
 //!
-//! [`CustomManager::compile`] reads a description once, at start-up, and says everything that is wrong with it. What comes
+//! [`CustomManager::compile`] reads a description, once at start-up, and says everything that is wrong with it. What comes
 //! from a request then only fills texts; lists, members and their names are the administrator's.
 
 mod compiler;
@@ -15,19 +15,21 @@ mod tree;
 use serde_json::Value;
 
 use super::protected::protected;
-use super::{Answer, Context, Decline, ENV_PREFIX_VARIABLE, folder_variables, unknown_mount_requirement, variable_name};
+use super::{
+    Answer, Context, Decline, ENV_PREFIX_VARIABLE, folder_variables, unknown_mount_requirement, variable_name,
+};
 use crate::expansion::escape_dollars;
 use crate::injection::{Annotation, Described, EnvSource, EnvVar, Injection, SeenFile};
 use crate::patch::SecurityContext;
 use crate::secret::{MountRequirement, Secret};
 use crate::settings::{InitContainerSecurityContext, SecretManagerType};
 
-pub use compiler::Problem;
 use compiler::Compiler;
+pub use compiler::Problem;
 pub(super) use fields::request_id;
 use fields::{Field, Values};
-pub use section::{Part, Sample};
 use section::{EnvValue, Section};
+pub use section::{Part, Sample};
 use tree::{Tree, secret_names};
 
 /// The longest name of a manager, in bytes.
@@ -41,7 +43,20 @@ pub struct CustomManager {
     any: MountRequirement,
     file: Option<Section>,
     variable: Option<Section>,
-    allows_unknown_fields: bool,
+}
+
+/// What a description comes to.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The manager; none where there are problems.
+    pub manager: Option<CustomManager>,
+    /// Everything that is wrong with the description, at once.
+    pub problems: Vec<Problem>,
+    /// All parts of pods that are right so far, filled for a request that is tried, to be checked against Kubernetes' own
+    /// types.
+    pub samples: Vec<Sample>,
+    /// Whether members that those types do not know are taken.
+    pub allows_unknown_fields: bool,
 }
 
 impl CustomManager {
@@ -57,33 +72,18 @@ impl CustomManager {
     }
 
     /// Reads a description: an object with `name`, `requires`, `any`, `file`, `envVar` and `allowUnknownFields`.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it, at once.
-    pub fn compile(description: &Value) -> Result<Self, Vec<Problem>> {
+    #[must_use]
+    pub fn compile(description: &Value) -> Compiled {
         let mut compiler = Compiler::new();
         let manager = read(&mut compiler, description);
-        match manager {
-            Some(manager) if compiler.problems.is_empty() => Ok(manager),
-            _ => Err(compiler.problems),
-        }
+        let Compiler { problems, samples, allows_unknown_fields, .. } = compiler;
+        Compiled { manager: manager.filter(|_| problems.is_empty()), problems, samples, allows_unknown_fields }
     }
 
     /// The name, as it was written.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Whether members that our version of Kubernetes' types does not know are taken.
-    #[must_use]
-    pub fn allows_unknown_fields(&self) -> bool {
-        self.allows_unknown_fields
-    }
-
-    /// All parts of pods that it adds, filled for a request that is tried, to be checked against Kubernetes' own types.
-    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
-        self.file.iter().chain(&self.variable).flat_map(|section| &section.samples)
     }
 }
 
@@ -92,7 +92,7 @@ fn read(compiler: &mut Compiler, description: &Value) -> Option<CustomManager> {
         compiler.problem("must be a mapping with `name`, and `file` or `envVar`");
         return None;
     };
-    let (mut name, mut any, mut sections, mut allows_unknown_fields) = (None, None, (None, None), false);
+    let (mut name, mut any, mut sections) = (None, None, (None, None));
     // Templates are held against it, wherever it stands.
     for (member, value) in members.iter().filter(|(member, _)| member.eq_ignore_ascii_case("requires")) {
         compiler.required = compiler.at(member, |compiler| required(compiler, value));
@@ -105,7 +105,7 @@ fn read(compiler: &mut Compiler, description: &Value) -> Option<CustomManager> {
             "file" => sections.0 = Some(section::compile(compiler, value, true)),
             "envvar" => sections.1 = Some(section::compile(compiler, value, false)),
             "allowunknownfields" => match value {
-                Value::Bool(allowed) => allows_unknown_fields = *allowed,
+                Value::Bool(allowed) => compiler.allows_unknown_fields = *allowed,
                 _ => compiler.problem("must be true or false"),
             },
             _ => compiler.problem("unknown key; known here: name, requires, any, file, envVar, allowUnknownFields"),
@@ -122,7 +122,7 @@ fn read(compiler: &mut Compiler, description: &Value) -> Option<CustomManager> {
     if (any == MountRequirement::FILE && file.is_none()) || (any == MountRequirement::ENV_VAR && variable.is_none()) {
         compiler.problem(format!("`any: {any}` without `{}`", if file.is_none() { "file" } else { "envVar" }));
     }
-    Some(CustomManager { name: name?, requires: compiler.required.clone(), any, file, variable, allows_unknown_fields })
+    Some(CustomManager { name: name?, requires: compiler.required.clone(), any, file, variable })
 }
 
 fn manager_name(compiler: &mut Compiler, value: &Value) -> Option<String> {
@@ -147,7 +147,8 @@ fn required(compiler: &mut Compiler, value: &Value) -> Vec<Field> {
     for (index, item) in items.iter().enumerate() {
         match Field::OF_A_REQUEST.into_iter().find(|field| item == field.name()) {
             Some(field) => fields.push(field),
-            None => compiler.at(index, |compiler| compiler.problem(format!("names no field of a request: there are {known}"))),
+            None => compiler
+                .at(index, |compiler| compiler.problem(format!("names no field of a request: there are {known}"))),
         }
     }
     fields
@@ -170,7 +171,8 @@ pub(super) fn inject(name: &str, context: &Context<'_>, request: &Secret) -> Ans
 impl CustomManager {
     fn inject(&self, context: &Context<'_>, request: &Secret) -> Answer {
         self.check_required(request)?;
-        let asked = if request.mount_requirement == MountRequirement::ANY { self.any } else { request.mount_requirement };
+        let asked =
+            if request.mount_requirement == MountRequirement::ANY { self.any } else { request.mount_requirement };
         let (section, is_file) = match asked {
             MountRequirement::FILE => (&self.file, true),
             MountRequirement::ENV_VAR => (&self.variable, false),

@@ -26,7 +26,7 @@ use crate::secret::Secret;
 use crate::settings::{CheckExists, Delivery, SecretManagerType, Settings};
 use crate::value::SecretValue;
 
-pub use custom::{CustomManager, Part, Problem, Sample};
+pub use custom::{Compiled, CustomManager, Part, Problem, Sample};
 pub use embedded::{MAX_WRITER_BYTES, WRITER_VARIABLE, is_our_writer, writer_command};
 pub use global::GlobalLookUp;
 pub use protected::protected;

@@ -72,7 +72,8 @@ pub(super) fn find<'a>(served: &'a [Served<'a>], volumes: &Volumes<'a>) -> Vec<C
             }
         }
         let described = injection.described.iter().flat_map(|described| &described.mounts);
-        let described = described.filter_map(|mount| Some((mount["mountPath"].as_str()?, mount["name"].as_str()?.to_owned())));
+        let described =
+            described.filter_map(|mount| Some((mount["mountPath"].as_str()?, mount["name"].as_str()?.to_owned())));
         let ours = volumes.mount(index).map(|mount| (mount.mount_path, mount.name.to_string()));
         for (path, volume) in ours.into_iter().chain(described) {
             let (earlier, other) = mounts.insert(path, (index, volume.clone())).unzip();

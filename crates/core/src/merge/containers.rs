@@ -9,8 +9,8 @@ use super::described::{self, NewParts};
 use super::writer::Written;
 use crate::injection::{EnvSource, EnvVar, FetchContainer, text_bytes};
 use crate::injectors::is_our_writer;
-use crate::outline::{ContainerOutline, EnvOutline, MountOutline, SpecOutline};
 use crate::outline;
+use crate::outline::{ContainerOutline, EnvOutline, MountOutline, SpecOutline};
 use crate::patch::{Container, PatchOperation, PatchValue, SecurityContext, VolumeMount};
 use crate::settings::{EmbeddedSettings, InitContainerPlacement, InitContainerSecurityContext, Profile, Settings};
 

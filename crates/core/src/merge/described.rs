@@ -45,7 +45,8 @@ impl<'a> NewParts<'a> {
                     Some(_) => return Err(MergeError::AtOdds { what: "mount", name: place.1.to_owned() }),
                 }
             }
-            for (place, all) in [(&mut new.sidecars, &part.sidecars), (&mut new.init_containers, &part.init_containers)] {
+            for (place, all) in [(&mut new.sidecars, &part.sidecars), (&mut new.init_containers, &part.init_containers)]
+            {
                 for container in all {
                     if containers.is_first(container)? && !is_there(pod, container, additions)? {
                         place.push(container);
@@ -138,11 +139,7 @@ impl<'a> Distinct<'a> {
 }
 
 /// Whether an earlier pass has added the container.
-fn is_there<'a>(
-    pod: &'a PodOutline<'a>,
-    container: &Value,
-    additions: &mut Additions<'a>,
-) -> Result<bool, MergeError> {
+fn is_there<'a>(pod: &'a PodOutline<'a>, container: &Value, additions: &mut Additions<'a>) -> Result<bool, MergeError> {
     let name = text(container, "name");
     let index = pod.spec.init_containers.iter().position(|there| *there.name == *name);
     let is_ours = index.is_some_and(|index| is_same(&pod.spec.init_containers[index], container));

@@ -125,7 +125,6 @@ impl Metrics {
     }
 }
 
-
 fn outcome_series(outcome: Outcome, admissions: &Family<Labels<2>, Counter>, durations: &Durations) -> OutcomeSeries {
     let outcome = ("outcome", outcome.name());
     let managers = SecretManagerType::ALL.map(SecretManagerType::name).into_iter().chain([NO_MANAGER]);

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fields::{Field, Values};
 use super::place::{Kind, Text};
 use super::script::{Role, roles};
+use super::section::Sample;
 use super::tree::Tree;
 use crate::secret::{MountRequirement, Secret};
 
@@ -20,6 +21,9 @@ pub struct Problem {
 /// Collects problems on its way through a description.
 pub(super) struct Compiler {
     pub(super) problems: Vec<Problem>,
+    /// Parts that are right so far.
+    pub(super) samples: Vec<Sample>,
+    pub(super) allows_unknown_fields: bool,
     path: Vec<String>,
     /// The fields that every request is known to have.
     pub(super) required: Vec<Field>,
@@ -32,7 +36,13 @@ const MAX_DEPTH: usize = 16;
 
 impl Compiler {
     pub(super) fn new() -> Self {
-        Self { problems: Vec::new(), path: Vec::new(), required: Vec::new() }
+        Self {
+            problems: Vec::new(),
+            samples: Vec::new(),
+            allows_unknown_fields: false,
+            path: Vec::new(),
+            required: Vec::new(),
+        }
     }
 
     pub(super) fn problem(&mut self, message: impl Into<String>) {
@@ -64,7 +74,8 @@ impl Compiler {
         }
         let text = Text::new(text, kind, expanded).map_err(|wrong| self.problem(wrong)).ok()?;
         let fields = text.template.placeholders().map(|placeholder| placeholder.field);
-        let missing = fields.filter(|field| matches!(field, Field::Group | Field::Key) && !self.required.contains(field));
+        let missing =
+            fields.filter(|field| matches!(field, Field::Group | Field::Key) && !self.required.contains(field));
         for field in missing.collect::<std::collections::BTreeSet<_>>() {
             let name = field.name();
             self.problem(format!(
@@ -74,6 +85,10 @@ impl Compiler {
         }
         let request = sample_request();
         if let Err(decline) = text.fill(&sample(&request)) {
+            if text.template.is_fixed() {
+                self.problem(decline.0);
+                return None;
+            }
             self.problem(format!("with a request of group `group`, key `key` and version `1` it {}", decline.0));
             return None;
         }
@@ -93,9 +108,9 @@ impl Compiler {
             }
             Value::Bool(_) | Value::Number(_) => Tree::Fixed(value.clone()),
             Value::String(_) => self.leaf(value, Kind::Text, false),
-            Value::Array(items) => {
-                Tree::List(items.iter().enumerate().map(|(index, item)| self.at(index, |this| this.part(item))).collect())
-            }
+            Value::Array(items) => Tree::List(
+                items.iter().enumerate().map(|(index, item)| self.at(index, |this| this.part(item))).collect(),
+            ),
             Value::Object(_) => self.members(value, |this, name, member| match (name, member) {
                 // Of a probe or a hook: the kubelet expands nothing there.
                 ("command", Value::Array(_)) => this.command(value, "command", false),
@@ -115,7 +130,9 @@ impl Compiler {
         for (name, value) in members {
             if name.contains("{{") {
                 self.at(name, |this| {
-                    this.problem("a template in the name of a member; only values are filled, and names of annotations");
+                    this.problem(
+                        "a template in the name of a member; only values are filled, and names of annotations",
+                    );
                 });
                 continue;
             }
@@ -133,9 +150,9 @@ impl Compiler {
     pub(super) fn fixed(&mut self, value: &Value) -> Tree {
         match value {
             Value::String(_) => self.leaf(value, Kind::Fixed, false),
-            Value::Array(items) => {
-                Tree::List(items.iter().enumerate().map(|(index, item)| self.at(index, |this| this.fixed(item))).collect())
-            }
+            Value::Array(items) => Tree::List(
+                items.iter().enumerate().map(|(index, item)| self.at(index, |this| this.fixed(item))).collect(),
+            ),
             Value::Object(_) => self.members(value, |this, _, member| this.fixed(member)),
             _ => self.part(value),
         }

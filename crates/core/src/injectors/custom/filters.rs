@@ -36,17 +36,8 @@ pub(super) enum Filter {
 const READABLE: usize = 24;
 
 impl Filter {
-    pub(super) const ALL: [Self; 9] = [
-        Self::Lower,
-        Self::Upper,
-        Self::Env,
-        Self::Dns,
-        Self::Path,
-        Self::Plain,
-        Self::Sh,
-        Self::Json,
-        Self::Url,
-    ];
+    pub(super) const ALL: [Self; 9] =
+        [Self::Lower, Self::Upper, Self::Env, Self::Dns, Self::Path, Self::Plain, Self::Sh, Self::Json, Self::Url];
 
     pub(super) const fn name(self) -> &'static str {
         match self {

@@ -79,6 +79,7 @@ impl Text {
         }
         match self.kind.objection(&text) {
             None => Ok(text),
+            Some(objection) if self.template.is_fixed() => Err(Decline(format!("{text:?} {objection}"))),
             Some(objection) => Err(Decline(format!("would make {text:?} of the request, which {objection}"))),
         }
     }
@@ -227,7 +228,9 @@ fn keep_references(template: &mut Template) -> Result<(), String> {
         *literal = escaped(literal);
         let dollars = literal.bytes().rev().take_while(|byte| *byte == b'$').count();
         if dollars % 2 == 1 && index + 1 < last {
-            return Err("a `$` right in front of a placeholder: the kubelet would read both together; write `$$`".to_owned());
+            return Err(
+                "a `$` right in front of a placeholder: the kubelet would read both together; write `$$`".to_owned()
+            );
         }
     }
     Ok(())

@@ -22,9 +22,14 @@ const INTERPRETERS: [&str; 8] = ["python", "perl", "ruby", "node", "php", "lua",
 /// image knows.
 pub(super) fn roles(command: &[&str], args: &[&str]) -> Vec<Role> {
     let all: Vec<&str> = command.iter().chain(args).copied().collect();
-    let mut roles: Vec<Role> =
-        (0..all.len()).map(|index| if index == 0 && !command.is_empty() { Role::Program } else { Role::Argument }).collect();
-    let shell = if command.is_empty() { Some(0) } else { all.iter().position(|word| is_one_of(word, &SHELLS)).map(|at| at + 1) };
+    let mut roles: Vec<Role> = (0..all.len())
+        .map(|index| if index == 0 && !command.is_empty() { Role::Program } else { Role::Argument })
+        .collect();
+    let shell = if command.is_empty() {
+        Some(0)
+    } else {
+        all.iter().position(|word| is_one_of(word, &SHELLS)).map(|at| at + 1)
+    };
     if let Some(script) = shell.and_then(|from| script_behind(&all, from)) {
         roles[script] = Role::Script;
     } else if let Some(at) = all.iter().position(|word| is_one_of(word, &INTERPRETERS)) {
@@ -163,7 +168,9 @@ impl Scanner {
             Some(Inside::ReadTwice) => {}
             Some(Inside::Single) => self.leave_at('\'', character),
             Some(Inside::Comment) => self.leave_at('\n', character),
-            Some(Inside::Double | Inside::Backquotes | Inside::Expression(_)) if character == '\\' => self.escaped = true,
+            Some(Inside::Double | Inside::Backquotes | Inside::Expression(_)) if character == '\\' => {
+                self.escaped = true
+            }
             Some(Inside::Backquotes) => self.leave_at('`', character),
             Some(Inside::Double) => match (before, character) {
                 (_, '"') => self.leave(),
@@ -213,7 +220,11 @@ impl Scanner {
 
     fn enter(&mut self, inside: Inside) {
         // What is quoted belongs to a word; commands begin with a new one.
-        if inside == Inside::Commands { self.word.clear() } else { self.word.push('x') }
+        if inside == Inside::Commands {
+            self.word.clear()
+        } else {
+            self.word.push('x')
+        }
         self.inside.push(inside);
     }
 

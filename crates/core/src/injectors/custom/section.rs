@@ -20,8 +20,6 @@ pub(super) struct Section {
     pub(super) annotations: Vec<(Text, Text)>,
     /// Where the task sees the file.
     pub(super) path: Option<Text>,
-    /// All parts, filled for a request that is tried, with their places.
-    pub(super) samples: Vec<Sample>,
 }
 
 /// A variable's value.
@@ -76,19 +74,20 @@ const OF_SIDECARS: [&str; 4] = ["livenessProbe", "readinessProbe", "startupProbe
 /// Reads `file` or `envVar` of a manager.
 pub(super) fn compile(compiler: &mut Compiler, value: &Value, is_file: bool) -> Section {
     let mut section = Section::default();
+    let first = compiler.samples.len();
     let Value::Object(members) = value else {
         compiler.problem("must be a mapping");
         return section;
     };
     for (name, value) in members {
         compiler.at(name, |compiler| match name.to_ascii_lowercase().as_str() {
-            "env" => section.env = items(compiler, value, &mut section.samples, Part::Variable, variable),
-            "volumes" => section.volumes = items(compiler, value, &mut section.samples, Part::Volume, volume),
-            "volumemounts" => section.mounts = items(compiler, value, &mut section.samples, Part::Mount, mount),
+            "env" => section.env = items(compiler, value, Part::Variable, variable),
+            "volumes" => section.volumes = items(compiler, value, Part::Volume, volume),
+            "volumemounts" => section.mounts = items(compiler, value, Part::Mount, mount),
             "initcontainers" => {
-                section.init_containers = items(compiler, value, &mut section.samples, Part::Container, init_container);
+                section.init_containers = items(compiler, value, Part::Container, init_container);
             }
-            "sidecars" => section.sidecars = items(compiler, value, &mut section.samples, Part::Container, sidecar),
+            "sidecars" => section.sidecars = items(compiler, value, Part::Container, sidecar),
             "annotations" => section.annotations = annotations(compiler, value),
             "path" if is_file => section.path = compiler.text(value, Kind::FilePath, false),
             _ => compiler.problem(format!(
@@ -97,7 +96,7 @@ pub(super) fn compile(compiler: &mut Compiler, value: &Value, is_file: bool) -> 
             )),
         });
     }
-    section.check(compiler);
+    check(compiler, first);
     section
 }
 
@@ -105,7 +104,6 @@ pub(super) fn compile(compiler: &mut Compiler, value: &Value, is_file: bool) -> 
 fn items<T: Fill>(
     compiler: &mut Compiler,
     value: &Value,
-    samples: &mut Vec<Sample>,
     part: Part,
     read: fn(&mut Compiler, &Value) -> Option<T>,
 ) -> Vec<T> {
@@ -121,7 +119,7 @@ fn items<T: Fill>(
             if compiler.problems.len() == before
                 && let Some(value) = item.sample()
             {
-                samples.push(Sample { part, path: compiler.place().to_vec(), value });
+                compiler.samples.push(Sample { part, path: compiler.place().to_vec(), value });
             }
             all.push(item);
         });
@@ -183,7 +181,10 @@ fn variable(compiler: &mut Compiler, value: &Value) -> Option<(Text, EnvValue)> 
             Some((name, source))
         }
         _ => {
-            if !is_wrong && !(members.contains_key("name") && (members.contains_key("value") || members.contains_key("valueFrom"))) {
+            if !is_wrong
+                && !(members.contains_key("name")
+                    && (members.contains_key("value") || members.contains_key("valueFrom")))
+            {
                 compiler.problem("needs `name`, and `value` or `valueFrom`");
             }
             None
@@ -215,19 +216,25 @@ fn volume(compiler: &mut Compiler, value: &Value) -> Option<Tree> {
 }
 
 fn mount(compiler: &mut Compiler, value: &Value) -> Option<Tree> {
-    let tree = compiler.members(value, |compiler, name, member| match name {
+    let tree = mount_of_container(compiler, value);
+    named(compiler, tree, &["name", "mountPath"])
+}
+
+/// A mount that is told from others by its container.
+fn mount_of_container(compiler: &mut Compiler, value: &Value) -> Tree {
+    compiler.members(value, |compiler, name, member| match name {
         "name" => compiler.leaf(member, Kind::Label, false),
         "mountPath" => compiler.leaf(member, Kind::MountPath, false),
         "subPath" => compiler.leaf(member, Kind::Path, false),
         "subPathExpr" => compiler.leaf(member, Kind::Path, true),
         _ => compiler.part(member),
-    });
-    named(compiler, tree, &["name", "mountPath"])
+    })
 }
 
 fn init_container(compiler: &mut Compiler, value: &Value) -> Option<Tree> {
     if value["restartPolicy"] == "Always" {
-        compiler.at("restartPolicy", |compiler| compiler.problem("a container that keeps running belongs to `sidecars`"));
+        compiler
+            .at("restartPolicy", |compiler| compiler.problem("a container that keeps running belongs to `sidecars`"));
     }
     for name in OF_SIDECARS.into_iter().filter(|name| !value[*name].is_null()) {
         compiler.at(name, |compiler| compiler.problem("Kubernetes takes this in `sidecars` only"));
@@ -240,7 +247,9 @@ fn sidecar(compiler: &mut Compiler, value: &Value) -> Option<Tree> {
     match &value["restartPolicy"] {
         Value::Null => {}
         policy if policy == "Always" => {}
-        _ => compiler.at("restartPolicy", |compiler| compiler.problem("is `Always` for a sidecar, and can be left out")),
+        _ => {
+            compiler.at("restartPolicy", |compiler| compiler.problem("is `Always` for a sidecar, and can be left out"))
+        }
     }
     let mut value = value.clone();
     if let Value::Object(members) = &mut value {
@@ -260,9 +269,7 @@ fn container(compiler: &mut Compiler, value: &Value) -> Option<Tree> {
                 _ => compiler.part(member),
             })
         }),
-        ("volumeMounts", Value::Array(_)) => {
-            compiler.list(member, |compiler, item| mount(compiler, item).unwrap_or(Tree::Fixed(Value::Null)))
-        }
+        ("volumeMounts", Value::Array(_)) => compiler.list(member, mount_of_container),
         (name, _) if FIXED.contains(&name) => compiler.fixed(member),
         _ => compiler.part(member),
     });
@@ -279,8 +286,12 @@ fn named(compiler: &mut Compiler, tree: Tree, by: &[&str]) -> Option<Tree> {
     if !missing.is_empty() {
         return None;
     }
-    let of_name: BTreeSet<Field> =
-        by.iter().filter(|name| **name != "image").filter_map(|name| tree.member(name)).flat_map(Tree::fields).collect();
+    let of_name: BTreeSet<Field> = by
+        .iter()
+        .filter(|name| **name != "image")
+        .filter_map(|name| tree.member(name))
+        .flat_map(Tree::fields)
+        .collect();
     let undetermined = members.iter().find_map(|(name, member)| {
         member.fields().into_iter().find(|field| !determines(&of_name, *field)).map(|field| (name.clone(), field))
     });
@@ -327,51 +338,51 @@ fn annotations(compiler: &mut Compiler, value: &Value) -> Vec<(Text, Text)> {
     all
 }
 
-impl Section {
-    /// Checks what the parts have to do with each other.
-    fn check(&self, compiler: &mut Compiler) {
-        let prefix = compiler.place().len();
-        let text = |sample: &Sample, member: &str| sample.value[member].as_str().unwrap_or_default().to_owned();
-        let mut problems = Vec::new();
-        let mut problem = |sample: &Sample, member: Option<&str>, message: String| {
-            let path = sample.path[prefix..].iter().cloned().chain(member.map(str::to_owned)).collect::<Vec<_>>();
-            problems.push((path, message));
+/// Checks what the parts of a section have to do with each other; they are the samples from `first` on.
+fn check(compiler: &mut Compiler, first: usize) {
+    let samples = compiler.samples.split_off(first);
+    let prefix = compiler.place().len();
+    let text = |sample: &Sample, member: &str| sample.value[member].as_str().unwrap_or_default().to_owned();
+    let mut problems = Vec::new();
+    let mut problem = |sample: &Sample, member: Option<&str>, message: String| {
+        let path = sample.path[prefix..].iter().cloned().chain(member.map(str::to_owned)).collect::<Vec<_>>();
+        problems.push((path, message));
+    };
+    let mut names: Vec<(Part, String)> = Vec::new();
+    for sample in samples.iter().filter(|sample| matches!(sample.part, Part::Volume | Part::Container)) {
+        let name = text(sample, "name");
+        if TAKEN.contains(&name.as_str()) {
+            problem(sample, Some("name"), format!("{name:?} is a name of another manager's"));
+        } else if names.contains(&(sample.part, name.clone())) {
+            problem(sample, Some("name"), format!("{name:?} is there twice"));
+        }
+        names.push((sample.part, name));
+    }
+    let has_volume = |name: &str| names.contains(&(Part::Volume, name.to_owned()));
+    let mut paths: Vec<String> = Vec::new();
+    for sample in &samples {
+        if sample.part == Part::Mount {
+            let path = text(sample, "mountPath");
+            if paths.contains(&path) {
+                problem(sample, Some("mountPath"), format!("{path:?} is mounted twice"));
+            }
+            paths.push(path);
+        }
+        let own = std::slice::from_ref(&sample.value);
+        let mounts = match sample.part {
+            Part::Mount => own,
+            Part::Container => sample.value["volumeMounts"].as_array().map(Vec::as_slice).unwrap_or_default(),
+            _ => &[],
         };
-        let mut names: Vec<(Part, String)> = Vec::new();
-        for sample in self.samples.iter().filter(|sample| matches!(sample.part, Part::Volume | Part::Container)) {
-            let name = text(sample, "name");
-            if TAKEN.contains(&name.as_str()) {
-                problem(sample, Some("name"), format!("{name:?} is a name of another manager's"));
-            } else if names.contains(&(sample.part, name.clone())) {
-                problem(sample, Some("name"), format!("{name:?} is there twice"));
-            }
-            names.push((sample.part, name));
-        }
-        let has_volume = |name: &str| names.contains(&(Part::Volume, name.to_owned()));
-        let mut paths: Vec<String> = Vec::new();
-        for sample in &self.samples {
-            if sample.part == Part::Mount {
-                let path = text(sample, "mountPath");
-                if paths.contains(&path) {
-                    problem(sample, Some("mountPath"), format!("{path:?} is mounted twice"));
-                }
-                paths.push(path);
-            }
-            let own = std::slice::from_ref(&sample.value);
-            let mounts = match sample.part {
-                Part::Mount => own,
-                Part::Container => sample.value["volumeMounts"].as_array().map(Vec::as_slice).unwrap_or_default(),
-                _ => &[],
-            };
-            for name in mounts.iter().filter_map(|mount| mount["name"].as_str()).filter(|name| !has_volume(name)) {
-                let message = format!("mounts the volume {name:?}, which is not among `volumes` here");
-                problem(sample, None, message);
-            }
-        }
-        for (path, message) in problems {
-            descend(compiler, &path, message);
+        for name in mounts.iter().filter_map(|mount| mount["name"].as_str()).filter(|name| !has_volume(name)) {
+            let message = format!("mounts the volume {name:?}, which is not among `volumes` here");
+            problem(sample, None, message);
         }
     }
+    for (path, message) in problems {
+        descend(compiler, &path, message);
+    }
+    compiler.samples.extend(samples);
 }
 
 fn descend(compiler: &mut Compiler, path: &[String], message: String) {
