@@ -10,6 +10,7 @@ mod certificates;
 mod certificates_auto;
 mod chart;
 mod check_exists;
+mod custom_managers;
 mod dashboard;
 mod doctor;
 mod events;
