@@ -338,6 +338,7 @@ impl Injection {
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let of_variables = self.variables().filter_map(|variable| match &variable.source {
             EnvSource::SecretKeyRef { name, .. } => Some(name.as_str()),
+            EnvSource::From(value_from) => value_from.pointer("/secretKeyRef/name")?.as_str(),
             EnvSource::Text(_) | EnvSource::Secret(_) => None,
         });
         let of_volume = self.volume.as_ref().and_then(|volume| match &volume.source {
