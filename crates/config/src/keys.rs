@@ -257,8 +257,8 @@ pub(crate) const KEYS: &[Key] = &[
     row("secrets.secrets-prefix", Kind::NonEmpty("files would be looked up in the working directory"), Is("/etc/secrets"), Flyte, "The folder of the files: `<secrets-prefix>/<group>/<key>`."),
     row("secrets.env-prefix", Kind::NonEmpty("every variable of the webhook's process could be asked for"), Is("FLYTE_SECRET_"), Flyte, "In front of the names of the variables: `<env-prefix><GROUP>_<KEY>`."),
 
-    row("secret.store", Kind::Choice(&["K8s", "Local"]), Is("K8s"), Ours,
-        "Where the Secret service keeps secrets. `K8s`: in Secrets of `secret.kubernetes.namespace`, as in Flyte. `Local`: in the file of `webhook.embeddedSecretManagerConfig.localConfig`."),
+    row("secret.store", Kind::Choice(&["K8s", "Local", "AWS", "GCP", "Azure", "Vault"]), Is("K8s"), Ours,
+        "Where the Secret service keeps secrets. `K8s`: in Secrets of `secret.kubernetes.namespace`, as in Flyte. The others: in the store that `webhook.embeddedSecretManagerConfig` describes under that name (`localConfig`, `awsConfig`, …)."),
     row("secret.server.host", Kind::Text, Is("0.0.0.0"), Flyte2, "The address of the Secret service."),
     row("secret.server.port", Kind::Port, Is("8093"), Flyte2, "The port of the Secret service."),
     row("secret.server.metricsPort", Kind::Port, Is("8094"), Ours, "The plain HTTP port of `/healthz`, `/readyz` and `/metrics` of the Secret service."),

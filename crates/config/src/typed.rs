@@ -53,9 +53,8 @@ pub(crate) fn check(values: &Values, environment: &[(String, String)], errors: &
     check_access(values, errors);
     secret_service::check(values, errors);
     certificates::check(values, errors);
-    if manager_names(values).contains(&EMBEDDED_MANAGER.to_owned()) {
-        typed_stores::check(values, environment, errors);
-    }
+    let embedded = manager_names(values).contains(&EMBEDDED_MANAGER.to_owned());
+    typed_stores::check(values, embedded, environment, errors);
     let allowed = "webhook.invalidation.allowedServiceAccounts";
     let authentication = "webhook.invalidation.authentication";
     if values.text(authentication) == "None" && !values.list(allowed).is_empty() {

@@ -14,7 +14,7 @@
 //! | `vault` (Cargo feature of that name) | a KV engine of HashiCorp Vault or OpenBao |
 //! | `http` (Cargo feature of that name) | any system that speaks a small HTTPS protocol |
 //!
-//! Some can be written to as well ([`SecretWriter`]), which is the Secret service's business: `local` and `kubernetes`.
+//! Some can be written to as well ([`SecretWriter`]), which is the Secret service's business: `local`, `kubernetes`, `aws` and `gcp`.
 
 #[cfg(feature = "aws")]
 pub mod aws;
