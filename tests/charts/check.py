@@ -114,7 +114,7 @@ class Chart(unittest.TestCase):
             ("config.webhook.delivry=PodSpec", "delivry"),
             ("config.webhook.delivery=Env", "delivery"),
             ("config.webhook.listenPort=70000", "listenPort"),
-            ("config.webhook.secretManagerTypes[0]=k8s", "secretManagerTypes"),
+            ("config.webhook.embeddedSecretManagerConfig.types[0]=k8s", "types"),
             ("config.webhook.embeddedSecretManagerConfig.k8sConfig.watch=maybe", "watch"),
             ("config.cache.inMemoryFixedSize.sise=1", "sise"),
             # What the values around `config` decide.
