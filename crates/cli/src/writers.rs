@@ -28,9 +28,9 @@ pub(crate) async fn open(service: &SecretServiceSettings, timeout: Duration) -> 
         }
         StoreSettings::Aws(settings) => aws(settings, timeout).await,
         StoreSettings::Gcp(settings) => gcp(settings, timeout).await,
-        StoreSettings::Azure(_) | StoreSettings::Vault(_) | StoreSettings::Http(_) => {
-            anyhow::bail!("the store {} is not written to", service.store_settings.store_type().name())
-        }
+        StoreSettings::Azure(settings) => azure(settings, timeout),
+        StoreSettings::Vault(settings) => vault(settings, timeout),
+        StoreSettings::Http(_) => anyhow::bail!("the store Http is not written to"),
     }
 }
 
@@ -60,4 +60,22 @@ async fn gcp(settings: &config::GcpStoreSettings, timeout: Duration) -> Writer {
 #[cfg(not(feature = "gcp"))]
 async fn gcp(_: &config::GcpStoreSettings, _: Duration) -> Writer {
     left_out("gcp")
+}
+
+#[cfg(feature = "azure")]
+fn azure(settings: &config::AzureStoreSettings, timeout: Duration) -> Writer {
+    Ok(Arc::new(flyte_secrets_stores::azure::AzureWriter::new(stores::azure_settings(settings, timeout))?))
+}
+#[cfg(not(feature = "azure"))]
+fn azure(_: &config::AzureStoreSettings, _: Duration) -> Writer {
+    left_out("azure")
+}
+
+#[cfg(feature = "vault")]
+fn vault(settings: &config::VaultStoreSettings, timeout: Duration) -> Writer {
+    Ok(Arc::new(flyte_secrets_stores::vault::VaultWriter::new(stores::vault_settings(settings, timeout))?))
+}
+#[cfg(not(feature = "vault"))]
+fn vault(_: &config::VaultStoreSettings, _: Duration) -> Writer {
+    left_out("vault")
 }

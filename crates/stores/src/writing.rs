@@ -1,4 +1,7 @@
-//! What writing to the stores in clouds has in common.
+//! What writing to stores outside the cluster has in common.
+
+// Each store uses a part of it.
+#![cfg_attr(not(all(feature = "aws", feature = "azure", feature = "gcp", feature = "vault")), allow(dead_code))]
 
 use std::time::Duration;
 
@@ -72,6 +75,11 @@ pub(crate) fn check_value(store: &str, value: &SecretValue, kind: SecretKind) ->
         1..=MAX_VALUE => {}
         size => return Err(invalid(format!("the value has {size} bytes; {store} holds at most {MAX_VALUE}"))),
     }
+    check_kind(value, kind)
+}
+
+/// Whether the value is what its kind asks for.
+pub(crate) fn check_kind(value: &SecretValue, kind: SecretKind) -> Result<(), WriteError> {
     match kind {
         SecretKind::ImagePull => docker_config::check(value).map_err(invalid),
         SecretKind::Generic => Ok(()),
@@ -79,11 +87,17 @@ pub(crate) fn check_value(store: &str, value: &SecretValue, kind: SecretKind) ->
 }
 
 /// Whether a secret of the kind that was found can get this value.
-pub(crate) fn check_new_value(store: &str, found: SecretKind, wanted: &NewSecret) -> Result<(), WriteError> {
+pub(crate) fn check_kept_kind(found: SecretKind, wanted: &NewSecret) -> Result<(), WriteError> {
     if (found, wanted.kind) == (SecretKind::Generic, SecretKind::ImagePull) {
         return Err(invalid(other_kind()));
     }
-    check_value(store, &wanted.value, found)
+    check_kind(&wanted.value, found)
+}
+
+/// The same for a store with the limits of [`check_value`].
+pub(crate) fn check_new_value(store: &str, found: SecretKind, wanted: &NewSecret) -> Result<(), WriteError> {
+    check_value(store, &wanted.value, SecretKind::Generic)?;
+    check_kept_kind(found, wanted)
 }
 
 pub(crate) fn invalid(problem: impl AsRef<str>) -> WriteError {
