@@ -166,7 +166,7 @@ async fn operators_definitions_take_objects_with_requests_and_their_secrets_and_
 async fn pretended_node(api: &Api) -> String {
     let name = "propagate-pretended";
     let node = json!({
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": {"pretended": "true"}},
         "spec": {"unschedulable": true, "taints": [{"key": "flyte-secrets/pretended", "effect": "NoExecute"}]},
     });
     api.create("/api/v1/nodes", &node).await.unwrap();
@@ -193,7 +193,10 @@ async fn pods_of_kubernetes_own_controllers_carry_the_requests_that_were_passed_
     let file = examples().join("kubernetes.yaml");
     for mut object in documents(&[&["propagate"], &REQUESTS[..]].concat(), &file).await {
         if object["kind"] == "DaemonSet" {
-            object["spec"]["template"]["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+            let pod = &mut object["spec"]["template"]["spec"];
+            pod["tolerations"] = json!([{"operator": "Exists"}]);
+            // Other tests may have a real node beside it.
+            pod["nodeSelector"] = json!({"pretended": "true"});
         }
         let resource = resource(api, &object).await.unwrap();
         api.create(&resource.path(&namespace.name), &object).await.unwrap();
