@@ -20,7 +20,7 @@ SHELL := bash
 
 # One set of packages and features for every build, so that each thing is built once: all stores, traces, and the tests
 # that run them for real.
-BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets/otel,flyte-secrets-stores/real-stores
+BUILD := --workspace --locked --features flyte-secrets/all-stores,flyte-secrets/otel,flyte-secrets-stores/real-stores,flyte-secrets-sdk/real-databases
 # The end-to-end tests are behind this feature: they need the test bed.
 BED := --features flyte-secrets-e2e/bed
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))

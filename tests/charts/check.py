@@ -122,7 +122,7 @@ class Chart(unittest.TestCase):
             ("config.webhook.delivry=PodSpec", "delivry"),
             ("config.webhook.delivery=Env", "delivery"),
             ("config.webhook.listenPort=70000", "listenPort"),
-            ("config.webhook.secretManagerTypes[0]=k8s", "secretManagerTypes"),
+            ("config.webhook.embeddedSecretManagerConfig.types[0]=k8s", "types"),
             ("config.webhook.embeddedSecretManagerConfig.k8sConfig.watch=maybe", "watch"),
             ("config.cache.inMemoryFixedSize.sise=1", "sise"),
             # What the values around `config` decide.
@@ -375,6 +375,10 @@ class Chart(unittest.TestCase):
     def test_the_secret_service_has_no_right_but_on_secrets_where_it_stores(self):
         ours = {where: lines for where, lines in rules(everything()["secret-service"]).items() if where.endswith("-service")}
         self.assertEqual(ours, {f"Role flyte/{NAMESPACE}-flyte-secrets-service": ["get, list, create, update, delete on secrets of core"]})
+
+    def test_over_a_store_outside_of_the_cluster_the_secret_service_has_no_right_in_it(self):
+        found = rendered("--set", "secretService.enabled=true,config.secret.store=AWS")
+        self.assertFalse([where for where in rules(found) if where.endswith("-service")])
 
     def test_without_the_secret_service_nothing_of_it_is_there(self):
         self.assertNotIn("secret-service", json.dumps(everything()["default"]))

@@ -62,6 +62,14 @@ def schema_of(path, accepts):
         return {"type": "integer", "minimum": 0}
     if path == "logger.level":  # or one of Flyte's numbers
         return {"type": ["string", "integer"]}
+    if path == "webhook.secretManagerType":  # or a name that `customSecretManagers` describes
+        return {"type": "string"}
+    if path == "webhook.customSecretManagers":  # what stands in one is for the webhook to say
+        properties = {"name": {"type": "string"}, "any": {"enum": ["FILE", "ENV_VAR"]}}
+        properties |= {"requires": {"type": "array", "items": {"type": "string"}}, "allowUnknownFields": {"type": "boolean"}}
+        properties |= {"file": {"type": "object"}, "envVar": {"type": "object"}}
+        item = {"type": "object", "additionalProperties": False, "required": ["name"], "properties": properties}
+        return {"type": "array", "items": item}
     if one := re.fullmatch(r"one of (.+?)(, or nothing)?", accepts):
         choices = one[1].split(", ") + ([""] if one[2] else [])
         return {"enum": choices + [int(choice) for choice in choices if choice.isdigit()]}
@@ -183,7 +191,7 @@ FEATURES = [
     ("callers known by their token (`config.webhook.invalidation.authentication`)", [], ["config.webhook.invalidation.authentication=TokenReview"]),
     ("Events at controllers of refused pods (`config.webhook.events.enabled`), and `get` on `rbac.eventOwners`", [], ["config.webhook.events.enabled=true"]),
     ("`uninstall.mirrors`", [], ["uninstall.mirrors=true"]),
-    ("the Secret service's own ServiceAccount (`secretService.enabled`)", [], ["secretService.enabled=true", "config.secret.kubernetes.namespace=store"]),
+    ("the Secret service over Secrets (`secretService.enabled`), for its own ServiceAccount", [], ["secretService.enabled=true", "config.secret.kubernetes.namespace=store"]),
     ("… with tokens of its callers reviewed (`secretService.tokenReview`)", ["secretService.enabled=true"], ["secretService.tokenReview=true", "secretService.enabled=true"]),
 ]  # fmt: skip
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs PostgreSQL in the foreground on 127.0.0.1:PORT; start.sh says what it takes.
+# Runs PostgreSQL in the foreground on 127.0.0.1:PORT; start.sh says what it takes. It may be asked when its output has the
+# words `ready to accept connections`, and not when the port is open.
 #
 #   DATABASE_PASSWORD=… postgresql.sh DATA_FOLDER PORT
 set -euo pipefail

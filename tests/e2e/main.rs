@@ -11,6 +11,7 @@ mod certificates_auto;
 mod chart;
 mod check_exists;
 mod connector;
+mod custom_managers;
 mod dashboard;
 mod doctor;
 mod events;

@@ -45,5 +45,10 @@ codes.append(code(secrets.DeleteSecret, p.DeleteSecretRequest(id=id)))
 codes.append(code(secrets.DeleteSecret, p.DeleteSecretRequest(id=id)))
 use = cluster.SelectClusterRequest(operation=cluster.SelectClusterRequest.OPERATION_USE_SECRETS)
 codes.append(code(clusters.ClusterServiceStub(channel).SelectCluster, use))
+
+# Without stubs of their own: the messages are `list_services: "*"` and `status: SERVING` in protobuf.
+reflected = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")(iter([b"\x3a\x01*"]), timeout=20)
+assert b"flyteidl2.secret.SecretService" in next(reflected)
+assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20) == b"\x08\x01"
 cluster_status = [(status.cluster.name, status.presence_status) for status in found.secret_metadata.secret_status.cluster_status]
 print(json.dumps({"codes": codes, "name": found.id.name, "names": names, "clusters": cluster_status}))

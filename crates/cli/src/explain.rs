@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use flyte_secrets_core::injection::{EnvSource, Fetch, Injection};
+use flyte_secrets_core::SecretManagerType;
+use flyte_secrets_core::injection::{Described, EnvSource, Fetch, Injection};
 use flyte_secrets_core::text_format;
 use flyte_secrets_webhook::admission::{Admission, Decision, Handled, Outcome, Way, Whence};
 use serde::Serialize;
@@ -135,7 +136,7 @@ fn request(Handled { request, attempts, served, whence, way, .. }: Handled) -> E
         managers,
         served_by: served.as_ref().map(|(manager, _)| manager.name()),
         found: whence.map(place),
-        delivery: injection.map(|injection| delivery(injection, way.as_ref())),
+        delivery: served.as_ref().map(|(manager, injection)| delivery(*manager, injection, way.as_ref())),
         variables: injection.map(variables).unwrap_or_default(),
         files: injection.map(files).unwrap_or_default(),
     }
@@ -151,7 +152,10 @@ fn place(Whence { store, id, .. }: Whence) -> ExplainedPlace {
 }
 
 /// How the value gets into the container.
-fn delivery(injection: &Injection, way: Option<&Way>) -> String {
+fn delivery(manager: SecretManagerType, injection: &Injection, way: Option<&Way>) -> String {
+    if let Some(described) = &injection.described {
+        return format!("what webhook.customSecretManagers says of {manager}: {}", parts(injection, described));
+    }
     match (way, &injection.fetch, injection.annotations.is_empty()) {
         (Some(Way::Stored(reference)), ..) => {
             format!("SecretRef: a reference to the stored Secret {} itself", reference.name)
@@ -167,6 +171,19 @@ fn delivery(injection: &Injection, way: Option<&Way>) -> String {
     }
 }
 
+/// What a manager described in configuration adds, by name.
+fn parts(injection: &Injection, described: &Described) -> String {
+    let named = |what: &str, parts: &[serde_json::Value]| {
+        let name = |part: &serde_json::Value| format!("{what} {}", part["name"].as_str().unwrap_or_default());
+        parts.iter().map(name).collect::<Vec<_>>()
+    };
+    let mut all = named("volume", &described.volumes);
+    all.extend(named("sidecar", &described.sidecars));
+    all.extend(named("init container", &described.init_containers));
+    all.extend(injection.annotations.iter().map(|annotation| format!("annotation {}", annotation.name)));
+    if all.is_empty() { "variables".to_owned() } else { all.join(", ") }
+}
+
 fn variables(injection: &Injection) -> Vec<Seen> {
     let seen = |variable: &flyte_secrets_core::injection::EnvVar| Seen {
         name: variable.name.clone(),
@@ -174,6 +191,7 @@ fn variables(injection: &Injection) -> Vec<Seen> {
             EnvSource::Text(text) => format!("{text:?}"),
             EnvSource::Secret(_) => "the value".to_owned(),
             EnvSource::SecretKeyRef { name, key, .. } => format!("the value, key {key:?} of the Secret {name:?}"),
+            EnvSource::From(source) => source.to_string(),
         },
     };
     injection.variables().map(seen).collect()
@@ -189,8 +207,8 @@ fn text(explained: &Explained) -> String {
         let _ = writeln!(text, "  {}  [{}]", request.annotation, request.request);
         for ExplainedAttempt { manager, answer, why } in &request.managers {
             let _ = match why {
-                Some(why) => writeln!(text, "    {manager:<9}{answer}: {why}"),
-                None => writeln!(text, "    {manager:<9}{answer}"),
+                Some(why) => writeln!(text, "    {manager:<8} {answer}: {why}"),
+                None => writeln!(text, "    {manager:<8} {answer}"),
             };
         }
         if let Some(ExplainedPlace { store, scope, id }) = &request.found {

@@ -26,6 +26,7 @@ mod stores;
 #[cfg(feature = "otel")]
 mod traces;
 mod unregister;
+mod writers;
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -5,20 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flyte_secrets_config::{Config, SecretServiceSettings, SecretServiceStore, StoresSettings};
+use flyte_secrets_config::{Config, SecretServiceSettings};
 use flyte_secrets_service::{Everybody, Invalidate, Limits, Metrics, Secrets, ServerSettings, Webhooks, serve};
-use flyte_secrets_stores::SecretWriter;
-use flyte_secrets_stores::kubernetes::KubernetesWriter;
-use flyte_secrets_stores::local::LocalStore;
 use flyte_secrets_webhook::certificates::{CertificateNames, Reloader, server_config};
-use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::metrics::name_prefix;
 use rustls::ServerConfig;
 
 use crate::args::ConfigArgs;
 use crate::serve::ending::Ending;
 use crate::setup::Surroundings;
-use crate::{Failed, logging, secret, stores};
+use crate::{Failed, logging, writers};
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,7 +38,7 @@ pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Res
 async fn run_with(config: &Config, end: Ending) -> Result<()> {
     let service = &config.secret_service;
     let metrics = Metrics::new(&name_prefix(&config.webhook.metrics_prefix));
-    let writer = writer(service, &config.stores).await.context("secret.store")?;
+    let writer = writers::open(service, config.stores.call_timeout).await.context("secret.store")?;
     let tls = match &service.cert_dir {
         Some(folder) => Some(tls(folder).await.context("secret.server.certDir")?),
         None => None,
@@ -68,18 +64,6 @@ async fn run_with(config: &Config, end: Ending) -> Result<()> {
         "serving secrets"
     );
     running.handle.await.context("the service ended early")
-}
-
-/// Where secrets are kept.
-async fn writer(service: &SecretServiceSettings, stores: &StoresSettings) -> Result<Arc<dyn SecretWriter>> {
-    Ok(match service.store {
-        SecretServiceStore::K8s => {
-            Arc::new(KubernetesWriter::new(client().await?, &*service.namespace, service.kube_client.timeout)?)
-        }
-        SecretServiceStore::Local => {
-            Arc::new(LocalStore::open(secret::places(&stores.local)?, stores::local_unlock())?)
-        }
-    })
 }
 
 /// Who is told of changes.

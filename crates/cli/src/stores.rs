@@ -100,9 +100,16 @@ async fn gcp(_: &config::GcpStoreSettings, _: Duration) -> Store {
 
 #[cfg(feature = "azure")]
 fn azure(settings: &config::AzureStoreSettings, timeout: Duration) -> Store {
-    use flyte_secrets_stores::azure::{AzureSettings, AzureStore};
+    Ok(Arc::new(flyte_secrets_stores::azure::AzureStore::new(azure_settings(settings, timeout))?))
+}
+#[cfg(feature = "azure")]
+pub(crate) fn azure_settings(
+    settings: &config::AzureStoreSettings,
+    timeout: Duration,
+) -> flyte_secrets_stores::azure::AzureSettings {
+    use flyte_secrets_stores::azure::AzureSettings;
     let config::AzureStoreSettings { vault_uri, ca_file } = settings.clone();
-    Ok(Arc::new(AzureStore::new(AzureSettings { ca_file, timeout, ..AzureSettings::new(vault_uri) })?))
+    AzureSettings { ca_file, timeout, ..AzureSettings::new(vault_uri) }
 }
 #[cfg(not(feature = "azure"))]
 fn azure(_: &config::AzureStoreSettings, _: Duration) -> Store {
@@ -111,11 +118,16 @@ fn azure(_: &config::AzureStoreSettings, _: Duration) -> Store {
 
 #[cfg(feature = "vault")]
 fn vault(settings: &config::VaultStoreSettings, timeout: Duration) -> Store {
+    Ok(Arc::new(flyte_secrets_stores::vault::VaultStore::new(vault_settings(settings, timeout))?))
+}
+#[cfg(feature = "vault")]
+pub(crate) fn vault_settings(
+    settings: &config::VaultStoreSettings,
+    timeout: Duration,
+) -> flyte_secrets_stores::vault::VaultSettings {
     use config::VaultAuth as Configured;
     use flyte_secrets_core::settings::KvVersion as ConfiguredVersion;
-    use flyte_secrets_stores::vault::{
-        DEFAULT_TOKEN_PATH, KvVersion, TokenSource, VaultAuth, VaultSettings, VaultStore,
-    };
+    use flyte_secrets_stores::vault::{DEFAULT_TOKEN_PATH, KvVersion, TokenSource, VaultAuth, VaultSettings};
     let auth = match settings.auth.clone() {
         Configured::Kubernetes { mount, role, token_file } => {
             VaultAuth::Kubernetes { mount, role, token_path: token_file.unwrap_or_else(|| DEFAULT_TOKEN_PATH.into()) }
@@ -132,8 +144,7 @@ fn vault(settings: &config::VaultStoreSettings, timeout: Duration) -> Store {
         ConfiguredVersion::V1 => KvVersion::V1,
         ConfiguredVersion::V2 => KvVersion::V2,
     };
-    let settings = VaultSettings { address, namespace, mount, path_prefix, kv_version, field, auth, ca_file, timeout };
-    Ok(Arc::new(VaultStore::new(settings)?))
+    VaultSettings { address, namespace, mount, path_prefix, kv_version, field, auth, ca_file, timeout }
 }
 #[cfg(not(feature = "vault"))]
 fn vault(_: &config::VaultStoreSettings, _: Duration) -> Store {

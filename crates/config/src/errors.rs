@@ -20,15 +20,18 @@ pub struct ConfigError {
     pub key: Option<String>,
     /// What is wrong and what to write instead.
     pub message: String,
+    /// The secret manager that it misses: no error if another place describes it.
+    #[serde(skip)]
+    pub(crate) missing_manager: Option<String>,
 }
 
 impl ConfigError {
     pub(crate) fn new(origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { origin, key: Some(key.into()), message: message.into() }
+        Self { origin, key: Some(key.into()), message: message.into(), missing_manager: None }
     }
 
     pub(crate) fn of_file(origin: Origin, message: impl Into<String>) -> Self {
-        Self { origin, key: None, message: message.into() }
+        Self { origin, key: None, message: message.into(), missing_manager: None }
     }
 }
 

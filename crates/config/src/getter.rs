@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::origin::Origin;
 use crate::settings::KubeClientSettings;
 use crate::typed::Values;
-use crate::values::{Value, nested};
+use crate::values::{Member, Value, nested};
 
 /// The variant of a name that a `Choice` accepted.
 pub(crate) fn named<T: DeserializeOwned>(name: &str) -> T {
@@ -21,8 +21,8 @@ pub(crate) fn named<T: DeserializeOwned>(name: &str) -> T {
 #[derive(Clone, Copy)]
 pub(crate) struct Getter<'a>(pub(crate) &'a Values);
 
-impl Getter<'_> {
-    fn value(&self, path: &str) -> Option<&Value> {
+impl<'a> Getter<'a> {
+    fn value(&self, path: &str) -> Option<&'a Value> {
         self.0.get(path).and_then(|resolved| resolved.value.as_ref())
     }
 
@@ -75,6 +75,11 @@ impl Getter<'_> {
 
     pub(crate) fn structure(&self, path: &str) -> Json {
         if let Some(Value::Members(members)) = self.value(path) { nested(members) } else { nested(&[]) }
+    }
+
+    /// The members of a structure.
+    pub(crate) fn members(&self, path: &str) -> &'a [Member] {
+        if let Some(Value::Members(members)) = self.value(path) { members } else { &[] }
     }
 
     pub(crate) fn named<T: DeserializeOwned>(&self, path: &str) -> T {

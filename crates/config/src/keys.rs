@@ -72,7 +72,6 @@ use Preset::{ByProfile, Is, Unset};
 use Since::{Flyte, Flyte2, Ours};
 
 const STEP: &str = "{limits: {cpu: 200m, memory: 500Mi}, requests: {cpu: 200m, memory: 500Mi}}";
-const MANAGERS: &[&str] = &["Global", "K8s", "AWS", "GCP", "Azure", "Vault", "Embedded"];
 const STORES: &[&str] = &["AWS", "GCP", "Azure", "K8s", "Vault", "Http", "Local"];
 
 const DAY: u64 = 24 * 3600;
@@ -93,9 +92,9 @@ const CALL: Kind = Kind::DurationIn(Duration::from_millis(10), Duration::from_se
 pub(crate) const KEYS: &[Key] = &[
     row("webhook.profile", Kind::Choice(&["flyte1", "flyte2"]), Is("flyte2"), Ours,
         "Whose behaviour is reproduced where Flyte 1 and Flyte 2 differ. A program called `flytepropeller` implies `flyte1`."),
-    row("webhook.secretManagerTypes", Kind::Choices(MANAGERS), Is(""), Flyte2,
+    row("webhook.secretManagerTypes", Kind::Managers, Is(""), Flyte2,
         "The secret managers in the order they are asked, behind Global, which is always asked first. Empty: `secretManagerType`."),
-    row("webhook.secretManagerType", Kind::Choice(MANAGERS), ByProfile { flyte1: "K8s", flyte2: "Embedded" }, Flyte,
+    row("webhook.secretManagerType", Kind::Manager, ByProfile { flyte1: "K8s", flyte2: "Embedded" }, Flyte,
         "The one secret manager asked behind Global where `secretManagerTypes` is empty. Deprecated in Flyte 2."),
     row("webhook.secretEnvVarPrefix", Kind::Text, ByProfile { flyte1: "_FSEC_", flyte2: "_UNION_" }, Flyte2,
         "In front of the names of variables with secrets. Fixed in the profile `flyte1`."),
@@ -200,6 +199,8 @@ pub(crate) const KEYS: &[Key] = &[
     row("webhook.vaultSecretManager.kvVersion", Kind::Choice(&["1", "2"]), Is("2"), Flyte,
         "The version of the KV engine where the request names none. Deprecated: name it as the group version of the request."),
     row("webhook.vaultSecretManager.annotations", Kind::Annotations, Is("{}"), Flyte, "Annotations for every pod, over those of the manager. Their names keep their case."),
+    row("webhook.customSecretManagers", Kind::CustomManagers, Is("[]"), Ours,
+        "Secret managers without code: what a request adds to a pod, as templates ([custom-managers.md](custom-managers.md)). Their names can then stand in `secretManagerTypes`. One of a later file replaces that of the same name."),
     row("webhook.embeddedSecretManagerConfig.type", Kind::Choice(STORES), Is("K8s"), Flyte2,
         "The store of the Embedded manager, where `types` is empty. Ours: `Vault` (HashiCorp Vault, OpenBao), `Http` (anything that speaks our small protocol), `Local` (one encrypted file)."),
     row("webhook.embeddedSecretManagerConfig.types", Kind::Choices(STORES), Is(""), Ours,
@@ -256,8 +257,8 @@ pub(crate) const KEYS: &[Key] = &[
     row("secrets.secrets-prefix", Kind::NonEmpty("files would be looked up in the working directory"), Is("/etc/secrets"), Flyte, "The folder of the files: `<secrets-prefix>/<group>/<key>`."),
     row("secrets.env-prefix", Kind::NonEmpty("every variable of the webhook's process could be asked for"), Is("FLYTE_SECRET_"), Flyte, "In front of the names of the variables: `<env-prefix><GROUP>_<KEY>`."),
 
-    row("secret.store", Kind::Choice(&["K8s", "Local"]), Is("K8s"), Ours,
-        "Where the Secret service keeps secrets. `K8s`: in Secrets of `secret.kubernetes.namespace`, as in Flyte. `Local`: in the file of `webhook.embeddedSecretManagerConfig.localConfig`."),
+    row("secret.store", Kind::Choice(&["K8s", "Local", "AWS", "GCP", "Azure", "Vault"]), Is("K8s"), Ours,
+        "Where the Secret service keeps secrets. `K8s`: in Secrets of `secret.kubernetes.namespace`, as in Flyte. The others: in the store that `webhook.embeddedSecretManagerConfig` describes under that name (`localConfig`, `awsConfig`, …)."),
     row("secret.server.host", Kind::Text, Is("0.0.0.0"), Flyte2, "The address of the Secret service."),
     row("secret.server.port", Kind::Port, Is("8093"), Flyte2, "The port of the Secret service."),
     row("secret.server.metricsPort", Kind::Port, Is("8094"), Ours, "The plain HTTP port of `/healthz`, `/readyz` and `/metrics` of the Secret service."),

@@ -56,6 +56,12 @@ pub(crate) enum Kind {
     OptionalChoice(&'static [&'static str]),
     /// A list of these.
     Choices(&'static [&'static str]),
+    /// One secret manager, built in or described in configuration.
+    Manager,
+    /// A list of these.
+    Managers,
+    /// Descriptions of secret managers.
+    CustomManagers,
     /// A list of texts.
     List(Item),
     /// A mapping from names to texts.
@@ -69,6 +75,9 @@ pub(crate) enum Kind {
     /// Anything, without effect.
     Ignored,
 }
+
+/// The secret managers that are built in.
+pub(crate) const MANAGERS: &[&str] = &["Global", "K8s", "AWS", "GCP", "Azure", "Vault", "Embedded"];
 
 /// Longest list, longest text: nobody needs more.
 const MAX_ITEMS: usize = 100;
@@ -110,6 +119,13 @@ impl Kind {
             Self::Choice(choices) => return one_of(choices),
             Self::OptionalChoice(choices) => return format!("{}, or nothing", one_of(choices)),
             Self::Choices(choices) => return format!("a list of {}", names(choices).join(", ")),
+            Self::Manager => {
+                return format!("one of {}, or a name in `customSecretManagers`", names(MANAGERS).join(", "));
+            }
+            Self::Managers => {
+                return format!("a list of {}, and names in `customSecretManagers`", names(MANAGERS).join(", "));
+            }
+            Self::CustomManagers => "a list of managers: `name`, and `file` or `envVar`",
             Self::List(item) => item.accepted(),
             Self::Annotations => "a mapping from annotation names to texts",
             Self::Resources => "Kubernetes resources: `limits` and `requests`",
@@ -127,12 +143,15 @@ impl Kind {
 
     /// Whether the value is a list.
     pub(crate) const fn is_list(&self) -> bool {
-        matches!(self, Self::Choices(_) | Self::List(_))
+        matches!(self, Self::Choices(_) | Self::Managers | Self::List(_))
     }
 
     /// Whether the value has members, which are merged one by one.
     pub(crate) const fn has_members(&self) -> bool {
-        matches!(self, Self::Annotations | Self::Resources | Self::LabelSelector | Self::MatchConditions)
+        matches!(
+            self,
+            Self::Annotations | Self::Resources | Self::LabelSelector | Self::MatchConditions | Self::CustomManagers
+        )
     }
 }
 
@@ -157,6 +176,7 @@ pub(crate) fn read(key: &'static Key, node: &Node, source: &Source, errors: &mut
     }
     let read = match &key.kind {
         Kind::Choices(choices) => list(node, |text| choice(choices, text)),
+        Kind::Managers => list(node, |text| Ok(manager(text))),
         Kind::List(item) => list(node, |text| item.accepts(text).then(|| text.to_owned()).ok_or(Refused::Kind)),
         _ => match &node.value {
             NodeValue::Scalar(text) => scalar(&key.kind, text).map_err(|refused| vec![(node, refused)]),
@@ -164,7 +184,12 @@ pub(crate) fn read(key: &'static Key, node: &Node, source: &Source, errors: &mut
         },
     };
     match read {
-        Ok(value) => Some(value),
+        Ok(value) => {
+            if matches!(key.kind, Kind::Manager | Kind::Managers) {
+                errors.extend(missing_managers(key, node, &value, source));
+            }
+            Some(value)
+        }
         Err(wrong) => {
             errors.extend(wrong.into_iter().map(|(node, refused)| {
                 let origin = source.at(node.line, node.column);
@@ -267,7 +292,10 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::Seconds => seconds(trimmed),
         Kind::OptionalChoice(_) if trimmed.is_empty() => Ok(Value::Text(String::new())),
         Kind::Choice(choices) | Kind::OptionalChoice(choices) => choice(choices, trimmed).map(Value::Text),
-        Kind::Choices(_) | Kind::List(_) | Kind::Annotations => Err(Refused::Kind),
+        Kind::Manager => Ok(Value::Text(manager(trimmed))),
+        Kind::Choices(_) | Kind::Managers | Kind::List(_) | Kind::Annotations | Kind::CustomManagers => {
+            Err(Refused::Kind)
+        }
         Kind::Resources | Kind::LabelSelector | Kind::MatchConditions | Kind::Ignored => Err(Refused::Kind),
     }
 }
@@ -316,6 +344,34 @@ fn choice(choices: &'static [&'static str], text: &str) -> Result<String, Refuse
         let meant = nearest(choices, text).map_or_else(String::new, |name| format!("; did you mean {name}?"));
         Refused::Because(format!("expected {}, got {}{meant}", one_of(choices), Node::scalar(text).describe()))
     })
+}
+
+/// The manager that is built in, as it is spelled; every other may be described somewhere.
+fn manager(text: &str) -> String {
+    choice(MANAGERS, text).unwrap_or_else(|_| text.to_owned())
+}
+
+/// An error for each manager that is not built in, in case that nobody describes it.
+fn missing_managers(key: &Key, node: &Node, value: &Value, source: &Source) -> Vec<ConfigError> {
+    let names = match value {
+        Value::Text(name) => std::slice::from_ref(name),
+        Value::List(names) => names,
+        _ => &[],
+    };
+    let items = if let NodeValue::List(items) = &node.value { items.as_slice() } else { &[] };
+    let missing = names.iter().enumerate().filter(|(_, name)| !MANAGERS.contains(&name.as_str()));
+    let error = |(index, name): (usize, &String)| {
+        let node = items.get(index).unwrap_or(node);
+        let message = match choice(MANAGERS, name) {
+            Err(Refused::Because(reason)) => {
+                format!("{reason}; other managers are described in webhook.customSecretManagers")
+            }
+            _ => Refused::Kind.message(&key.kind, node),
+        };
+        let error = ConfigError::new(source.at(node.line, node.column), key.path, message);
+        ConfigError { missing_manager: Some(name.clone()), ..error }
+    };
+    missing.map(error).collect()
 }
 
 fn nearest(choices: &'static [&'static str], text: &str) -> Option<&'static str> {

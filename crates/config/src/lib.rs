@@ -5,6 +5,7 @@
 //! ([`reference()`] prints it) says which keys there are, what they accept and what they default to.
 
 mod certificates;
+mod custom_managers;
 mod durations;
 mod environment;
 mod errors;
@@ -16,6 +17,7 @@ mod inputs;
 mod items;
 mod keys;
 mod kinds;
+mod kubernetes;
 mod node;
 mod origin;
 mod patterns;

@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) value: NodeValue,
+    /// Whether the scalar is a truth value or a number: without quotation marks, and nothing else in YAML.
+    pub(crate) is_plain: bool,
     /// From 1; of the use, where the value came by an alias.
     pub(crate) line: u32,
     /// From 1, in characters.
@@ -35,7 +37,7 @@ const SHOWN: usize = 80;
 impl Node {
     /// A text that did not come from YAML: a flag, a variable.
     pub(crate) fn scalar(text: &str) -> Self {
-        Self { value: NodeValue::Scalar(text.to_owned()), line: 0, column: 0 }
+        Self { value: NodeValue::Scalar(text.to_owned()), is_plain: false, line: 0, column: 0 }
     }
 
     /// What was given, for an error.

@@ -29,6 +29,11 @@ pub(crate) fn resolve(files: &[File], inputs: &Inputs, errors: Vec<ConfigError>)
     let profile = profile(&assignments, inputs.implied_profile);
     let mut values = layered(profile, inputs.implied_profile, assignments);
     settle(profile, &inputs.environment, &mut values, &mut warnings);
+    let described = typed::described(&values);
+    errors.retain(|error| {
+        let missing = error.missing_manager.as_ref();
+        missing.is_none_or(|name| !described.iter().any(|known| known.eq_ignore_ascii_case(name)))
+    });
     typed::check(&values, &inputs.environment, &mut errors);
     if !errors.is_empty() {
         let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();

@@ -8,12 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::errors::ConfigError;
 use crate::getter::Getter;
 use crate::settings::KubeClientSettings;
+use crate::stores::StoreSettings;
+use crate::typed_stores;
 
 /// `secret`: the service that `flyte create secret` talks to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SecretServiceSettings {
     /// `store`: where it keeps secrets.
     pub store: SecretServiceStore,
+    /// The Embedded manager's settings of that store, whether it is asked by it or not.
+    pub store_settings: StoreSettings,
     /// `server.host`: the address it listens on.
     pub host: String,
     /// `server.port`.
@@ -43,6 +47,16 @@ pub enum SecretServiceStore {
     K8s,
     /// One encrypted file.
     Local,
+    /// AWS Secrets Manager.
+    #[serde(rename = "AWS")]
+    Aws,
+    /// GCP Secret Manager.
+    #[serde(rename = "GCP")]
+    Gcp,
+    /// Azure Key Vault.
+    Azure,
+    /// A KV engine of HashiCorp Vault or OpenBao.
+    Vault,
 }
 
 /// Checks what values have to do with each other.
@@ -59,6 +73,7 @@ pub(crate) fn settings(values: Getter<'_>, kube_client: KubeClientSettings) -> S
     let of_store = "webhook.embeddedSecretManagerConfig.k8sConfig.namespace";
     SecretServiceSettings {
         store: values.named("secret.store"),
+        store_settings: typed_stores::written(values, kube_client),
         host: values.text("secret.server.host"),
         port: values.port("secret.server.port"),
         metrics_port: values.port("secret.server.metricsPort"),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::custom_managers;
 use crate::errors::ConfigError;
 use crate::keys::Key;
 use crate::kinds::Kind;
@@ -19,6 +20,9 @@ const OWN_CONDITIONS: &str = "flyte-secrets-";
 
 /// Reads the members that are right; what is wrong goes to `errors`.
 pub(crate) fn read(key: &Key, node: &Node, source: &Source, errors: &mut Vec<ConfigError>) -> Vec<Member> {
+    if matches!(key.kind, Kind::CustomManagers) {
+        return custom_managers::read(key, node, source, errors);
+    }
     let mut reader = Reader { key: key.path, source, errors, members: Vec::new() };
     match key.kind {
         Kind::Annotations => reader.texts(&[], node, &key.kind.accepted(), |_| true),

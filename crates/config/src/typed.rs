@@ -9,10 +9,11 @@ use flyte_secrets_core::settings::{
 };
 
 use crate::certificates;
+use crate::custom_managers;
 use crate::durations;
 use crate::environment::variable;
 use crate::errors::ConfigError;
-use crate::getter::{Getter, named};
+use crate::getter::Getter;
 use crate::keys::Key;
 use crate::origin::Origin;
 use crate::secret_service;
@@ -41,6 +42,8 @@ const OLD_SECRET_NAME: &str = "flyte-pod-webhook-secret";
 /// of time is not offered.
 const DEFAULT_CLIENT: KubeClientSettings = KubeClientSettings { qps: 5, burst: 10, timeout: Duration::from_secs(30) };
 
+const EMBEDDED_MANAGER: &str = "Embedded";
+const CUSTOM_MANAGERS: &str = "webhook.customSecretManagers";
 const EMBEDDED: &str = "webhook.embeddedSecretManagerConfig";
 
 /// Checks what values have to do with each other.
@@ -50,9 +53,8 @@ pub(crate) fn check(values: &Values, environment: &[(String, String)], errors: &
     check_access(values, errors);
     secret_service::check(values, errors);
     certificates::check(values, errors);
-    if managers(values).contains(&SecretManagerType::Embedded) {
-        typed_stores::check(values, environment, errors);
-    }
+    let embedded = manager_names(values).contains(&EMBEDDED_MANAGER.to_owned());
+    typed_stores::check(values, embedded, environment, errors);
     let allowed = "webhook.invalidation.allowedServiceAccounts";
     let authentication = "webhook.invalidation.authentication";
     if values.text(authentication) == "None" && !values.list(allowed).is_empty() {
@@ -98,10 +100,11 @@ pub(crate) fn config(values: &Values, environment: &[(String, String)], warnings
         let (origin, used) = (values.origin(timeout), kube_client.timeout.as_secs());
         warnings.push(format!("{origin}: {timeout}: 0, no limit, is not offered; {used}s is used"));
     }
-    let asked = managers(values).contains(&SecretManagerType::Embedded);
+    let asked = manager_names(values).contains(&EMBEDDED_MANAGER.to_owned());
     let stores = typed_stores::settings(values, asked, kube_client);
     typed_stores::warn(values, &stores, warnings);
     let mirrors = mirrors(values, warnings);
+    warn_of_unlisted_managers(values, warnings);
     warn_of_short_retention(values, warnings);
     let check = "webhook.k8s.checkExists";
     if values.text(check) == "Refuse" && values.text("webhook.onUnserved") == "Admit" {
@@ -136,6 +139,7 @@ fn injection(values: Getter<'_>, pod_namespace: Option<&str>) -> Settings {
     Settings {
         profile: values.named("webhook.profile"),
         managers: managers(values),
+        custom: values.members(CUSTOM_MANAGERS).iter().map(custom_managers::compiled).collect(),
         env_var_prefix: values.text("webhook.secretEnvVarPrefix"),
         global: GlobalSettings {
             env_prefix: values.text("secrets.env-prefix"),
@@ -172,15 +176,48 @@ fn injection(values: Getter<'_>, pod_namespace: Option<&str>) -> Settings {
     }
 }
 
+/// The names of the managers that configuration describes.
+pub(crate) fn described(values: &Values) -> Vec<String> {
+    Getter(values).members(CUSTOM_MANAGERS).iter().flat_map(|member| member.path.iter().cloned()).collect()
+}
+
 /// Global, then the list, or the single one where the list is empty.
-fn managers(values: Getter<'_>) -> Vec<SecretManagerType> {
+fn manager_names(values: Getter<'_>) -> Vec<String> {
     let mut names = vec!["Global".to_owned()];
     let listed = values.list("webhook.secretManagerTypes");
     if listed.is_empty() {
         names.push(values.text("webhook.secretManagerType"));
     }
     names.extend(listed);
-    names.iter().map(|name| named(name)).collect()
+    names
+}
+
+fn managers(values: Getter<'_>) -> Vec<SecretManagerType> {
+    let described = values.members(CUSTOM_MANAGERS);
+    let manager = |name: String| {
+        let known = SecretManagerType::ALL.into_iter().find(|known| known.name() == name);
+        known.unwrap_or_else(|| {
+            let member =
+                described.iter().find(|member| member.path.iter().any(|known| known.eq_ignore_ascii_case(&name)));
+            let name = member.and_then(|member| member.value["name"].as_str()).unwrap_or(&name);
+            // Configuration is read once.
+            SecretManagerType::Custom(name.to_owned().leak())
+        })
+    };
+    manager_names(values).into_iter().map(manager).collect()
+}
+
+fn warn_of_unlisted_managers(values: Getter<'_>, warnings: &mut Vec<String>) {
+    let names = manager_names(values);
+    for member in values.members(CUSTOM_MANAGERS) {
+        let Some(name) = member.path.first() else { continue };
+        if !names.iter().any(|listed| listed.eq_ignore_ascii_case(name)) {
+            warnings.push(format!(
+                "{}: {CUSTOM_MANAGERS}.{name}: no request comes to it; add {name} to webhook.secretManagerTypes",
+                member.origin
+            ));
+        }
+    }
 }
 
 fn protected(values: Getter<'_>, pod_namespace: Option<&str>) -> ProtectedSecrets {

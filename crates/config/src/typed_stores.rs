@@ -13,6 +13,8 @@ use crate::stores::{
     LocalStoreSettings, StoreSettings, StoreType, StoresSettings, VaultAuth, VaultStoreSettings,
 };
 
+/// Names the store that the Secret service writes to.
+const WRITTEN: &str = "secret.store";
 const VAULT_METHOD: &str = "vaultConfig.auth.method";
 
 /// What a store cannot do without, and an example of it.
@@ -42,17 +44,28 @@ fn names(values: Getter<'_>) -> (Vec<String>, String) {
     if listed.is_empty() { (vec![values.text(&at("type"))], at("type")) } else { (listed, at("types")) }
 }
 
-/// Checks that the stores that are asked have what they need.
-pub(crate) fn check(values: Getter<'_>, environment: &[(String, String)], errors: &mut Vec<ConfigError>) {
-    let (names, chosen_by) = names(values);
-    let asks = |name: &str| names.iter().any(|asked| asked == name);
-    let verb = if chosen_by.ends_with("types") { "names" } else { "is" };
-    for (name, key, example) in NEEDED.into_iter().filter(|(name, ..)| asks(name)) {
-        let origin = values.origin(&chosen_by);
+/// Checks that the stores have what they need which the Embedded manager asks, if it is `asked` itself, and the one that the
+/// Secret service writes to.
+pub(crate) fn check(values: Getter<'_>, asked: bool, environment: &[(String, String)], errors: &mut Vec<ConfigError>) {
+    let (mut names, chosen_by) = names(values);
+    if !asked {
+        names.clear();
+    }
+    let written = values.text(WRITTEN);
+    // Which key asks for a store; the Embedded manager's goes first.
+    let asked_by = |name: &str| match names.iter().any(|asked| asked == name) {
+        true => Some(chosen_by.as_str()),
+        false => (written == name).then_some(WRITTEN),
+    };
+    let asks = |name: &str| asked_by(name).is_some();
+    for (name, key, example) in NEEDED {
+        let Some(chosen_by) = asked_by(name) else { continue };
+        let verb = if chosen_by.ends_with("types") { "names" } else { "is" };
+        let origin = values.origin(chosen_by);
         need(values, at(key), example, &format!("where {chosen_by} {verb} {name}"), origin, errors);
     }
-    if asks("Vault") {
-        check_vault_login(values, &chosen_by, environment, errors);
+    if let Some(chosen_by) = asked_by("Vault") {
+        check_vault_login(values, chosen_by, environment, errors);
     }
     if asks("Http") {
         check_pair(values, ["httpConfig.clientCert", "httpConfig.clientKey"], errors);
@@ -110,10 +123,7 @@ fn check_pair(values: Getter<'_>, keys: [&str; 2], errors: &mut Vec<ConfigError>
 /// Makes the settings; the values have no error. `asked` says whether the Embedded manager is.
 pub(crate) fn settings(values: Getter<'_>, asked: bool, kube_client: KubeClientSettings) -> StoresSettings {
     let duration = |path: &str| values.duration(path).unwrap_or_default();
-    let local = LocalStoreSettings {
-        file: values.path(&at("localConfig.file")),
-        key_file: values.path(&at("localConfig.keyFile")),
-    };
+    let local = local(values);
     let types = if asked { names(values).0 } else { Vec::new() };
     StoresSettings {
         stores: types.iter().map(|name| store(values, named(name), kube_client, &local)).collect(),
@@ -128,6 +138,15 @@ pub(crate) fn settings(values: Getter<'_>, asked: bool, kube_client: KubeClientS
         },
         local,
     }
+}
+
+/// The store that the Secret service writes to; the values have no error.
+pub(crate) fn written(values: Getter<'_>, kube_client: KubeClientSettings) -> StoreSettings {
+    store(values, values.named(WRITTEN), kube_client, &local(values))
+}
+
+fn local(values: Getter<'_>) -> LocalStoreSettings {
+    LocalStoreSettings { file: values.path(&at("localConfig.file")), key_file: values.path(&at("localConfig.keyFile")) }
 }
 
 fn store(

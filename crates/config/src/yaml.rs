@@ -89,6 +89,7 @@ enum Raw {
 
 fn node(raw: Spanned<Raw>, source: &str) -> Node {
     let (line, column) = (narrow(raw.referenced.line()), narrow(raw.referenced.column()));
+    let is_plain = matches!(raw.value, Raw::Plain);
     let value = match raw.value {
         Raw::Null => NodeValue::Null,
         Raw::Plain => NodeValue::Scalar(written(&raw.defined, source).to_owned()),
@@ -96,7 +97,7 @@ fn node(raw: Spanned<Raw>, source: &str) -> Node {
         Raw::List(items) => NodeValue::List(items.into_iter().map(|item| node(item, source)).collect()),
         Raw::Map(entries) => NodeValue::Map(entries.into_iter().map(|entry| member(entry, source)).collect()),
     };
-    Node { value, line, column }
+    Node { value, is_plain, line, column }
 }
 
 fn member((key, value): (Spanned<Raw>, Spanned<Raw>), source: &str) -> Entry {

@@ -21,6 +21,8 @@ pub enum EnvSource {
         /// Whether the container starts without it: so in the reference's K8s manager, never where we know that it is there.
         optional: bool,
     },
+    /// Kubernetes' `valueFrom`, as configuration describes it.
+    From(serde_json::Value),
 }
 
 impl EnvSource {
@@ -29,7 +31,7 @@ impl EnvSource {
         match self {
             Self::Text(text) => Some(text),
             Self::Secret(secret) => Some(secret.expose_secret()),
-            Self::SecretKeyRef { .. } => None,
+            Self::SecretKeyRef { .. } | Self::From(_) => None,
         }
     }
 
@@ -40,6 +42,7 @@ impl EnvSource {
             Self::Text(text) => text.len(),
             Self::Secret(secret) => secret.expose_secret().len(),
             Self::SecretKeyRef { name, key, .. } => name.len() + key.len(),
+            Self::From(source) => text_bytes(source),
         }
     }
 }
@@ -51,6 +54,7 @@ impl PartialEq for EnvSource {
                 Self::SecretKeyRef { name, key, optional },
                 Self::SecretKeyRef { name: other_name, key: other_key, optional: other_optional },
             ) => name == other_name && key == other_key && optional == other_optional,
+            (Self::From(source), Self::From(other)) => source == other,
             _ => self.value().is_some() && self.value() == other.value(),
         }
     }
@@ -63,6 +67,7 @@ impl fmt::Debug for EnvSource {
             Self::Text(text) => write!(f, "Text({text:?})"),
             Self::Secret(_) => f.write_str("Secret([REDACTED])"),
             Self::SecretKeyRef { name, key, .. } => write!(f, "SecretKeyRef({name:?}, {key:?})"),
+            Self::From(source) => write!(f, "From({source})"),
         }
     }
 }
@@ -99,6 +104,7 @@ impl Serialize for EnvVar {
                 let reference = SecretKeySelector { name, key, optional: *optional };
                 map.serialize_entry("valueFrom", &ValueFrom { secret_key_ref: reference })?;
             }
+            EnvSource::From(source) => map.serialize_entry("valueFrom", source)?,
             EnvSource::Text(_) | EnvSource::Secret(_) => {
                 if let Some(value) = self.source.value().filter(|value| !value.is_empty()) {
                     map.serialize_entry("value", value)?;
@@ -241,6 +247,47 @@ impl fmt::Debug for WriterLine {
     }
 }
 
+/// Parts of a pod as configuration describes them, in Kubernetes' own form. What has the same name is the same, and counts
+/// once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Described {
+    /// Volumes; each has a `name`.
+    pub volumes: Vec<serde_json::Value>,
+    /// Mounts for every container; each has a `name` and a `mountPath`.
+    pub mounts: Vec<serde_json::Value>,
+    /// Init containers that keep running; each has a `name`.
+    pub sidecars: Vec<serde_json::Value>,
+    /// Init containers; each has a `name`.
+    pub init_containers: Vec<serde_json::Value>,
+}
+
+impl Described {
+    /// All parts.
+    pub fn parts(&self) -> impl Iterator<Item = &serde_json::Value> {
+        let containers = self.sidecars.iter().chain(&self.init_containers);
+        self.volumes.iter().chain(&self.mounts).chain(containers)
+    }
+
+    /// About how many bytes all parts come to.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.parts().map(text_bytes).sum()
+    }
+}
+
+/// About how many bytes a value comes to as JSON.
+pub(crate) fn text_bytes(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() + 3,
+        Value::Array(items) => 2 + items.iter().map(text_bytes).sum::<usize>(),
+        Value::Object(members) => {
+            2 + members.iter().map(|(name, value)| name.len() + 4 + text_bytes(value)).sum::<usize>()
+        }
+    }
+}
+
 /// An annotation of the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Annotation {
@@ -273,6 +320,8 @@ pub struct Injection {
     pub fetch: Option<Fetch>,
     /// Annotations, highest precedence first: a name that is there already is left as it is.
     pub annotations: Vec<Annotation>,
+    /// What a manager described in configuration adds besides.
+    pub described: Option<Box<Described>>,
     /// An image-pull Secret.
     pub pull_secret: Option<String>,
     /// The files that the task will see.
@@ -289,6 +338,7 @@ impl Injection {
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let of_variables = self.variables().filter_map(|variable| match &variable.source {
             EnvSource::SecretKeyRef { name, .. } => Some(name.as_str()),
+            EnvSource::From(value_from) => value_from.pointer("/secretKeyRef/name")?.as_str(),
             EnvSource::Text(_) | EnvSource::Secret(_) => None,
         });
         let of_volume = self.volume.as_ref().and_then(|volume| match &volume.source {

@@ -4,7 +4,7 @@
 //! and time stamp as it was written. Source of the members: Kubernetes' `core/v1` Pod.
 
 use std::borrow::{Borrow, Cow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -13,9 +13,12 @@ use std::sync::OnceLock;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::annotations;
 use crate::mirror::SecretReference;
+use crate::secret::Secret;
 
 /// Text that is borrowed from the JSON wherever it holds no escape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -157,6 +160,9 @@ pub struct PodOutline<'a> {
     /// Containers and volumes.
     #[serde(borrow, deserialize_with = "spec")]
     pub spec: SpecOutline<'a>,
+    /// The number of each request; read only where a template asks for it.
+    #[serde(skip)]
+    numbers: OnceLock<HashMap<Secret, usize>>,
 }
 
 impl<'a> PodOutline<'a> {
@@ -166,6 +172,21 @@ impl<'a> PodOutline<'a> {
     /// What is not JSON, or a member of another type than Kubernetes gives it.
     pub fn parse(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
+    }
+
+    /// The number of a request among those of the pod, from 0, in the order of the annotations; identical requests have
+    /// one number.
+    #[must_use]
+    pub fn number_of(&self, request: &Secret) -> Option<usize> {
+        let numbers = self.numbers.get_or_init(|| {
+            let mut numbers = HashMap::new();
+            for one in annotations::requests(self.metadata.annotations.iter()).unwrap_or_default() {
+                let next = numbers.len();
+                numbers.entry(one.secret).or_insert(next);
+            }
+            numbers
+        });
+        numbers.get(request).copied()
     }
 }
 
@@ -315,21 +336,49 @@ pub struct MountOutline<'a> {
 }
 
 /// A volume.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default)]
 pub struct VolumeOutline<'a> {
     /// The name.
-    #[serde(borrow, deserialize_with = "or_default")]
     pub name: Text<'a>,
     /// The Secret it shows, if it shows one.
-    #[serde(borrow, deserialize_with = "optional_object")]
     pub secret: Option<SecretVolumeOutline<'a>>,
     /// Where a projected volume's files come from, as it is written; read only where it may be one of ours, because
     /// nearly every pod has one of its ServiceAccount.
-    #[serde(borrow)]
     projected: Option<&'a RawValue>,
-    #[serde(skip)]
+    /// Any other source by its name, as it is written.
+    other: Option<(Text<'a>, &'a RawValue)>,
     files: OnceLock<Option<Vec<ProjectedFile>>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for VolumeOutline<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct VolumeVisitor;
+        impl<'de> Visitor<'de> for VolumeVisitor {
+            type Value = VolumeOutline<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a volume")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut volume = VolumeOutline::default();
+                while let Some(member) = map.next_key::<Text<'de>>()? {
+                    match &*member {
+                        "name" => volume.name = map.next_value::<Option<Text<'de>>>()?.unwrap_or_default(),
+                        "secret" => {
+                            let secret: Option<Object<SecretVolumeOutline<'de>>> = map.next_value()?;
+                            volume.secret = secret.map(|Object(secret)| secret);
+                        }
+                        "projected" => volume.projected = map.next_value()?,
+                        _ => {
+                            let source: Option<&'de RawValue> = map.next_value()?;
+                            volume.other = source.map(|source| (member, source));
+                        }
+                    }
+                }
+                Ok(volume)
+            }
+        }
+        deserializer.deserialize_map(VolumeVisitor)
+    }
 }
 
 /// A file of a projected volume.
@@ -347,6 +396,52 @@ impl VolumeOutline<'_> {
     #[must_use]
     pub fn files_by_reference(&self) -> Option<&[ProjectedFile]> {
         self.files.get_or_init(|| ours(self.projected?)).as_deref()
+    }
+
+    /// Whether it shows what `volume`, Kubernetes' JSON, does: an API server has read and written it in between, so it may
+    /// hold defaults.
+    #[must_use]
+    pub fn shows(&self, volume: &Value) -> bool {
+        let sources = volume.as_object().into_iter().flatten().filter(|(member, _)| *member != "name");
+        let raw = |raw: &RawValue, source| serde_json::from_str(raw.get()).is_ok_and(|there| holds(&there, source));
+        sources.into_iter().all(|(member, source)| match member.as_str() {
+            "secret" => self.secret.as_ref().is_some_and(|secret| {
+                let items = source["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let same =
+                    |item: &Value, there: &ItemOutline<'_>| item["key"] == *there.key && item["path"] == *there.path;
+                source["secretName"] == *secret.secret_name
+                    && items.len() == secret.items.len()
+                    && items.iter().zip(&secret.items).all(|(item, there)| same(item, there))
+            }),
+            "projected" => self.projected.is_some_and(|there| raw(there, source)),
+            _ => self.other.as_ref().is_some_and(|(name, there)| **name == **member && raw(there, source)),
+        })
+    }
+}
+
+/// Whether `there` holds everything of `ours`, apart from what an API server leaves out (empty) or writes anew (quantities).
+pub(crate) fn holds(there: &Value, ours: &Value) -> bool {
+    match (there, ours) {
+        (Value::Object(there), Value::Object(ours)) => ours.iter().all(|(name, ours)| match there.get(name) {
+            Some(_) if matches!(name.as_str(), "sizeLimit" | "storage" | "divisor") => true,
+            Some(there) => holds(there, ours),
+            None => is_empty(ours),
+        }),
+        (Value::Array(there), Value::Array(ours)) => {
+            there.len() == ours.len() && there.iter().zip(ours).all(|(there, ours)| holds(there, ours))
+        }
+        _ => there == ours,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
     }
 }
 

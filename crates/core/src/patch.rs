@@ -75,6 +75,10 @@ pub enum PatchValue<'a> {
     Container(Box<Container<'a>>),
     /// The init containers of a pod that had none.
     Containers(Vec<Container<'a>>),
+    /// A part of a pod as configuration describes it.
+    Described(&'a serde_json::Value),
+    /// The first of such parts in a list.
+    AllDescribed(Vec<&'a serde_json::Value>),
     /// All image-pull secrets.
     PullSecrets(Vec<PullSecret<'a>>),
 }

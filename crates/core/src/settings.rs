@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::injectors::CustomManager;
+
 /// Whose behaviour is reproduced where Flyte 1 and Flyte 2 differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,10 +40,13 @@ pub enum SecretManagerType {
     Vault,
     /// A store that the webhook reads itself.
     Embedded,
+    /// One of [`Settings::custom`], by its name. Configuration is read once, so its names live as long as the program.
+    #[serde(skip)]
+    Custom(&'static str),
 }
 
 impl SecretManagerType {
-    /// All kinds, in the order of Flyte's documentation.
+    /// All kinds that are built in, in the order of Flyte's documentation.
     pub const ALL: [Self; 7] =
         [Self::Global, Self::K8s, Self::Aws, Self::Gcp, Self::Azure, Self::Vault, Self::Embedded];
 
@@ -56,6 +61,7 @@ impl SecretManagerType {
             Self::Azure => "Azure",
             Self::Vault => "Vault",
             Self::Embedded => "Embedded",
+            Self::Custom(name) => name,
         }
     }
 }
@@ -259,6 +265,8 @@ pub struct Settings {
     pub vault: VaultSettings,
     /// `webhook.embeddedSecretManagerConfig`.
     pub embedded: EmbeddedSettings,
+    /// `webhook.customSecretManagers`.
+    pub custom: Vec<CustomManager>,
     /// Secrets that the K8s manager declines.
     pub protected: ProtectedSecrets,
     /// `webhook.delivery`.
@@ -308,6 +316,7 @@ impl Settings {
                 writer_name: "init-embedded-secret".to_owned(),
                 image_pull_secrets: false,
             },
+            custom: Vec::new(),
             protected: ProtectedSecrets::default(),
             delivery: Delivery::PodSpec,
             access: AccessSettings::default(),

@@ -1,6 +1,9 @@
-//! Where secrets are read: by tasks ([`tasks`]) and by plugins ([`plugins`]); [`testing`] stands in for them in tests.
+//! Where secrets are read: by tasks ([`tasks`]), by plugins ([`plugins`]) and by SQL tasks (`sql`, a feature); [`testing`]
+//! stands in for them in tests.
 
 pub mod plugins;
+#[cfg(feature = "sql")]
+pub mod sql;
 pub mod tasks;
 pub mod testing;
 

@@ -49,11 +49,11 @@ impl Problem {
             }
             WriteFailure::Unavailable => (
                 ErrorCode::Unavailable,
-                format!("the store {store} fails, and may have done what was asked; try again: {detail}"),
+                format!("the store {store} fails; try again (a change may have been made): {detail}"),
             ),
             WriteFailure::Late => (
                 ErrorCode::DeadlineExceeded,
-                format!("the store {store} takes too long, and may still do what was asked; try again: {detail}"),
+                format!("the store {store} takes too long; try again (a change may still be made): {detail}"),
             ),
         };
         Self::new(code, message)

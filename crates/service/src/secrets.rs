@@ -10,12 +10,15 @@ use flyte_secrets_stores::{
     NewSecret, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure,
 };
 use futures::future::join_all;
+use tokio::sync::Semaphore;
 
 use crate::access::{AccessPolicy, Action, Identity};
 use crate::invalidation::Invalidate;
 use crate::problem::Problem;
 use crate::{audit, names, page_token};
 
+/// So many writes go on at once; more wait for their turn.
+const WRITES: usize = 64;
 /// The secrets of a page where none are asked for, and the most that a page has.
 const PAGE: (usize, usize) = (100, 1000);
 
@@ -25,6 +28,8 @@ pub struct Secrets {
     writer: Arc<dyn SecretWriter>,
     policy: Arc<dyn AccessPolicy>,
     caches: Arc<[Arc<dyn Invalidate>]>,
+    /// Writes that may go on at once, callers that went away included.
+    writes: Arc<Semaphore>,
 }
 
 /// Who calls.
@@ -94,7 +99,7 @@ impl Secrets {
     /// The secrets of a store. After each write all of `caches` are told.
     #[must_use]
     pub fn new(writer: Arc<dyn SecretWriter>, policy: Arc<dyn AccessPolicy>, caches: Vec<Arc<dyn Invalidate>>) -> Self {
-        Self { writer, policy, caches: caches.into() }
+        Self { writer, policy, caches: caches.into(), writes: Arc::new(Semaphore::new(WRITES)) }
     }
 
     pub(crate) async fn create(
@@ -171,11 +176,15 @@ impl Secrets {
             audit::note(&caller, change.action(), change.id(), Some(&problem));
             return Err(problem);
         }
+        let internal = |what: &str| Problem::new(ErrorCode::Internal, what.to_owned());
+        let turn = Arc::clone(&self.writes).acquire_owned().await.map_err(|_| internal("the service is ending"))?;
         let secrets = self.clone();
-        let done = tokio::spawn(async move { secrets.apply(&caller, &change).await });
-        let broken =
-            |_| Problem::new(ErrorCode::Internal, "an internal error; the change may have been made".to_owned());
-        done.await.map_err(broken)?
+        let done = tokio::spawn(async move {
+            let outcome = secrets.apply(&caller, &change).await;
+            drop(turn);
+            outcome
+        });
+        done.await.map_err(|_| internal("an internal error; the change may have been made"))?
     }
 
     async fn apply(&self, caller: &Caller, change: &Change) -> Result<(), Problem> {

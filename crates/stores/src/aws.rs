@@ -35,6 +35,10 @@ mod answer_limit;
 mod api;
 mod batch;
 mod failure;
+mod write;
+mod write_failure;
+
+pub use self::write::AwsWriter;
 
 /// Targets of the SDK's logs that show the session token of this process at the level `TRACE`. A program that lets
 /// people choose the level of its logs has to keep these at `DEBUG`.
@@ -96,11 +100,7 @@ impl AwsStore {
     ///
     /// [`AwsSettingsError`] if no region is known, or a setting cannot be used.
     pub async fn new(settings: AwsSettings) -> Result<Self, AwsSettingsError> {
-        let mut chain = aws_config::defaults(BehaviorVersion::latest());
-        if let Some(region) = cloud::set(settings.region.as_deref()) {
-            chain = chain.region(Region::new(region.to_owned()));
-        }
-        Self::with_config(&chain.load().await, settings)
+        Self::with_config(&default_chain(&settings).await, settings)
     }
 
     /// A store with credentials, and where `settings` do not say, region and endpoint, of the SDK's configuration.
@@ -111,25 +111,10 @@ impl AwsStore {
     ///
     /// As [`AwsStore::new`].
     pub fn with_config(sdk: &SdkConfig, settings: AwsSettings) -> Result<Self, AwsSettingsError> {
-        let AwsSettings { region, endpoint, timeout, batch } = settings;
-        let region = cloud::set(region.as_deref()).or(sdk.region().map(AsRef::as_ref));
-        let region = region.ok_or(AwsSettingsError::NoRegion)?;
-        if !is_region(region) {
-            return Err(AwsSettingsError::InvalidRegion(region.to_owned()));
-        }
-        let endpoint = cloud::set(endpoint.as_deref());
-        // The SDK takes an endpoint of the environment as it is, so it is looked at here too.
-        endpoint.or(sdk.endpoint_url()).map(cloud::check_endpoint).transpose()?;
-        let mut config = config::Builder::from(sdk)
-            .region(Region::new(region.to_owned()))
-            // Whoever asks a store retries; retries in here would multiply.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build())
-            .interceptor(AnswerLimit);
-        if let Some(endpoint) = endpoint {
-            config = config.endpoint_url(endpoint);
-        }
-        let api = Arc::new(Api::new(Client::from_conf(config.build())));
+        // Whoever asks a store retries; retries in here would multiply.
+        let client = client(sdk, &settings, RetryConfig::disabled())?;
+        let AwsSettings { timeout, batch, .. } = settings;
+        let api = Arc::new(Api::new(client));
         let batches = batch.then(|| Batches::start(Arc::clone(&api), timeout));
         Ok(Self { api, batches, timeout })
     }
@@ -158,18 +143,53 @@ impl SecretFetcher for AwsStore {
     }
 }
 
+/// The SDK's configuration by its default chain.
+async fn default_chain(settings: &AwsSettings) -> SdkConfig {
+    let mut chain = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(region) = cloud::set(settings.region.as_deref()) {
+        chain = chain.region(Region::new(region.to_owned()));
+    }
+    chain.load().await
+}
+
+/// A client with credentials, and where `settings` do not say, region and endpoint, of the SDK's configuration.
+fn client(sdk: &SdkConfig, settings: &AwsSettings, retries: RetryConfig) -> Result<Client, AwsSettingsError> {
+    let region = cloud::set(settings.region.as_deref()).or(sdk.region().map(AsRef::as_ref));
+    let region = region.ok_or(AwsSettingsError::NoRegion)?;
+    if !is_region(region) {
+        return Err(AwsSettingsError::InvalidRegion(region.to_owned()));
+    }
+    let endpoint = cloud::set(settings.endpoint.as_deref());
+    // The SDK takes an endpoint of the environment as it is, so it is looked at here too.
+    endpoint.or(sdk.endpoint_url()).map(cloud::check_endpoint).transpose()?;
+    let timeout = settings.timeout;
+    let mut config = config::Builder::from(sdk)
+        .region(Region::new(region.to_owned()))
+        .retry_config(retries)
+        .timeout_config(TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build())
+        .interceptor(AnswerLimit);
+    if let Some(endpoint) = endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    Ok(Client::from_conf(config.build()))
+}
+
 /// The name of a secret; an id that no secret can have is not sent.
 ///
 /// A name that begins with `arn:` would be taken for an ARN; an encoded id always begins with `u__`.
 fn secret_name(id: &SecretId) -> Result<String, FetchError> {
     let name = id.to_string();
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte);
-    if name.len() <= MAX_NAME && name.bytes().all(allowed) {
+    if name.len() <= MAX_NAME && name.bytes().all(is_name_character) {
         return Ok(name);
     }
     let detail = "AWS was not asked: no secret there can have this name; \
                   names have at most 512 characters of A-Z a-z 0-9 / _ + = . @ -";
     Err(FetchError::new(FailureClass::NotFound, detail))
+}
+
+/// Whether a name of a secret may hold this character (`CreateSecret` in AWS's API reference).
+fn is_name_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte)
 }
 
 /// Whether a text can stand in the host name of an endpoint, as a region does.

@@ -7,7 +7,10 @@
 
 mod failure;
 mod identity;
+mod known;
 mod transport;
+mod write;
+mod write_failure;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +27,7 @@ use zeroize::Zeroizing;
 
 use self::identity::Identity;
 use self::transport::Transports;
+pub use self::write::AzureWriter;
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher};
 use crate::https::{SettingsError, base_url};
 
@@ -77,17 +81,7 @@ impl AzureStore {
         settings: AzureSettings,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
-        let uri = base_url("vaultURI", &settings.vault_uri)?;
-        if uri.scheme() != "https" {
-            let problem = "Azure's SDK sends tokens over TLS only".to_owned();
-            return Err(SettingsError::Address { setting: "vaultURI", problem });
-        }
-        let transports = Transports::new(&settings, variable("AZURE_AUTHORITY_HOST"))?;
-        let options = SecretClientOptions { client_options: transports.vault(), ..SecretClientOptions::default() };
-        let identity = Arc::new(Identity::of(variable, transports));
-        let unusable = |error: azure_core::Error| SettingsError::Client(error.to_string());
-        let client = SecretClient::new(uri.as_str(), identity, Some(options)).map_err(unusable)?;
-        Ok(Self { client, timeout: settings.timeout })
+        Ok(Self { client: client(&settings, variable)?, timeout: settings.timeout })
     }
 
     async fn fetch(&self, id: &SecretId) -> Result<SecretValue, FetchError> {
@@ -113,15 +107,32 @@ impl SecretFetcher for AzureStore {
     }
 }
 
-/// The name of the secret, if Key Vault can have one: 1 to 127 letters, digits and `-`.
+/// The SDK's client, over ours.
+fn client(settings: &AzureSettings, variable: &dyn Fn(&str) -> Option<String>) -> Result<SecretClient, SettingsError> {
+    let uri = base_url("vaultURI", &settings.vault_uri)?;
+    if uri.scheme() != "https" {
+        let problem = "Azure's SDK sends tokens over TLS only".to_owned();
+        return Err(SettingsError::Address { setting: "vaultURI", problem });
+    }
+    let transports = Transports::new(settings, variable("AZURE_AUTHORITY_HOST"))?;
+    let options = SecretClientOptions { client_options: transports.vault(), ..SecretClientOptions::default() };
+    let identity = Arc::new(Identity::of(variable, transports));
+    let unusable = |error: azure_core::Error| SettingsError::Client(error.to_string());
+    SecretClient::new(uri.as_str(), identity, Some(options)).map_err(unusable)
+}
+
 fn name(id: &SecretId) -> Result<String, FetchError> {
-    let impossible = |why: String| FetchError::new(FailureClass::NotFound, format!("no such secret can exist: {why}"));
-    let name = encode_name(id).map_err(|error| impossible(error.to_string()))?;
+    possible_name(id).map_err(|why| FetchError::new(FailureClass::NotFound, format!("no such secret can exist: {why}")))
+}
+
+/// The name of the secret, if Key Vault can have one: 1 to 127 letters, digits and `-`.
+fn possible_name(id: &SecretId) -> Result<String, String> {
+    let name = encode_name(id).map_err(|error| error.to_string())?;
     match name.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
         None => Ok(name),
-        Some(c) => Err(impossible(format!(
+        Some(c) => Err(format!(
             "the organization, domain or project holds {c:?}, and a name in Key Vault has only letters, digits and -"
-        ))),
+        )),
     }
 }
 

@@ -17,15 +17,20 @@ use std::time::Duration;
 use flyte_secrets_core::encoded_id::SecretId;
 use flyte_secrets_core::value::SecretValue;
 use futures::future::BoxFuture;
-use google_cloud_secretmanager_v1::client::SecretManagerService;
 use google_cloud_secretmanager_v1::model::SecretPayload;
 
 use self::client::GcpClient;
 use crate::cloud::{self, DEFAULT_TIMEOUT, Endpoint, InvalidEndpoint};
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher};
 
+mod claim;
 mod client;
 mod failure;
+mod write;
+mod write_api;
+mod write_failure;
+
+pub use self::write::GcpWriter;
 
 /// The longest name of a secret, in characters (`projects.secrets.create` in Google's API reference).
 const MAX_NAME: usize = 255;
@@ -90,31 +95,14 @@ impl GcpStore {
     ///
     /// [`GcpSettingsError`] if a setting or the credentials cannot be used.
     pub async fn new(settings: GcpSettings) -> Result<Self, GcpSettingsError> {
-        if !is_project(&settings.project) {
-            return Err(GcpSettingsError::InvalidProject(settings.project));
-        }
-        let endpoint = cloud::set(settings.endpoint.as_deref());
-        match endpoint.map(cloud::check_endpoint).transpose()? {
-            None if settings.anonymous => return Err(GcpSettingsError::AnonymousAtGoogle),
-            Some(Endpoint { encrypted: false, loopback: false }) if !settings.anonymous => {
-                return Err(InvalidEndpoint::TokenInTheClear.into());
-            }
-            _ => {}
-        }
         let timeout = settings.timeout;
-        Ok(Self { client: Arc::new(GcpClient::new(settings).await?), timeout })
+        Ok(Self { client: Arc::new(connect(settings).await?), timeout })
     }
 
     async fn fetch(&self, name: &str) -> Result<SecretValue, FetchError> {
         let project = self.client.project();
         let version = format!("projects/{project}/secrets/{name}/versions/latest");
-        let ask = async |client: SecretManagerService| client.access_secret_version().set_name(&version).send().await;
-        let mut answer = ask(self.client.current()).await;
-        if answer.as_ref().is_err_and(failure::is_for_good_with_these_credentials)
-            && let Some(client) = self.client.renewed().await
-        {
-            answer = ask(client).await;
-        }
+        let answer = self.client.call(|client| client.access_secret_version().set_name(&version).send()).await;
         value(answer.map_err(|error| failure::of_call(&error, project))?.payload)
     }
 }
@@ -134,6 +122,22 @@ impl SecretFetcher for GcpStore {
             tokio::time::timeout(self.timeout, self.fetch(&name)).await.map_err(late)?
         })
     }
+}
+
+/// A client with the credentials that the settings ask for.
+async fn connect(settings: GcpSettings) -> Result<GcpClient, GcpSettingsError> {
+    if !is_project(&settings.project) {
+        return Err(GcpSettingsError::InvalidProject(settings.project));
+    }
+    let endpoint = cloud::set(settings.endpoint.as_deref());
+    match endpoint.map(cloud::check_endpoint).transpose()? {
+        None if settings.anonymous => return Err(GcpSettingsError::AnonymousAtGoogle),
+        Some(Endpoint { encrypted: false, loopback: false }) if !settings.anonymous => {
+            return Err(InvalidEndpoint::TokenInTheClear.into());
+        }
+        _ => {}
+    }
+    GcpClient::new(settings).await
 }
 
 /// The value of a version. Like Flyte, this takes an empty payload as an empty value.
@@ -156,13 +160,17 @@ fn value(payload: Option<SecretPayload>) -> Result<SecretValue, FetchError> {
 /// The name of a secret; an id that no secret can have is not sent.
 fn secret_name(id: &SecretId) -> Result<String, FetchError> {
     let name = id.to_string();
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.len() <= MAX_NAME && name.bytes().all(allowed) {
+    if name.len() <= MAX_NAME && name.bytes().all(is_name_character) {
         return Ok(name);
     }
     let detail = "GCP was not asked: no secret there can have this name; \
                   names have at most 255 characters of A-Z a-z 0-9 _ -";
     Err(FetchError::new(FailureClass::NotFound, detail))
+}
+
+/// Whether a name of a secret may hold this character (`projects.secrets.create` in Google's API reference).
+fn is_name_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
 /// Whether a text can be a project's id, with a domain before it if it is an old one, or its number.

@@ -14,7 +14,7 @@
 //! | `vault` (Cargo feature of that name) | a KV engine of HashiCorp Vault or OpenBao |
 //! | `http` (Cargo feature of that name) | any system that speaks a small HTTPS protocol |
 //!
-//! Some can be written to as well ([`SecretWriter`]), which is the Secret service's business: `local` and `kubernetes`.
+//! Some can be written to as well ([`SecretWriter`]), which is the Secret service's business: all but `values` and `http`.
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -45,10 +45,14 @@ pub mod local;
 mod look_up;
 #[cfg(test)]
 mod test_log;
+#[cfg(any(feature = "azure", feature = "kubernetes", feature = "vault"))]
+mod turns;
 pub mod values;
 #[cfg(feature = "vault")]
 pub mod vault;
 pub mod writer;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp", feature = "vault"))]
+mod writing;
 
 pub use fetcher::{FailureClass, FetchError, SecretFetcher, SecretPlace};
 #[cfg(any(feature = "azure", feature = "http", feature = "vault"))]

@@ -13,6 +13,8 @@ mod login;
 mod session;
 mod sessions;
 mod settings;
+mod write;
+mod write_answer;
 
 use std::sync::Arc;
 
@@ -21,10 +23,10 @@ use flyte_secrets_core::value::SecretValue;
 use futures::future::BoxFuture;
 
 use self::answer::Reader;
-use self::api::Api;
-use self::session::Session;
+use self::api::{Api, Request};
 use self::sessions::Sessions;
 pub use self::settings::{DEFAULT_TOKEN_PATH, KvVersion, TokenSource, VaultAuth, VaultSettings};
+pub use self::write::VaultWriter;
 use crate::fetcher::{FailureClass, FetchError, SecretFetcher};
 use crate::https::{SettingsError, encoded_path, encoded_segment};
 
@@ -43,17 +45,11 @@ impl VaultStore {
     /// # Errors
     /// If the address, a path or a certificate cannot be used.
     pub fn new(settings: VaultSettings) -> Result<Self, SettingsError> {
-        let mount = encoded_path("mount", &settings.mount)?;
-        if mount.is_empty() {
-            return Err(SettingsError::Path { setting: "mount", value: String::new() });
-        }
-        let prefix = encoded_path("pathPrefix", &settings.path_prefix)?;
         let data = match settings.kv_version {
             KvVersion::V1 => "",
             KvVersion::V2 => "data",
         };
-        let parts = [mount.as_str(), data, prefix.as_str()];
-        let folder = parts.into_iter().filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect();
+        let folder = folder(&settings, data)?;
         let sessions = Sessions::new(Api::new(&settings)?, &settings)?;
         let reader = Reader::new(&settings);
         Ok(Self { sessions: Arc::new(sessions), folder, reader, settings })
@@ -61,25 +57,8 @@ impl VaultStore {
 
     async fn fetch(&self, id: &SecretId) -> Result<SecretValue, FetchError> {
         representable(id)?;
-        let session = self.sessions.current().await?;
-        let denied = match self.read(id, &session).await {
-            Err(error) if error.class() == FailureClass::Denied => error,
-            other => return other,
-        };
-        if !self.sessions.has_ended(&session).await? {
-            return Err(denied);
-        }
-        let session = self.sessions.replace(session).await?;
-        let again = self.read(id, &session).await;
-        if matches!(&again, Err(error) if error.class() == FailureClass::Denied) {
-            self.sessions.was_replaced_in_vain(&session).await;
-        }
-        again
-    }
-
-    async fn read(&self, id: &SecretId, session: &Session) -> Result<SecretValue, FetchError> {
         let path = format!("{}{}", self.folder, encoded_segment(id));
-        let answer = self.sessions.api().get(&path, session).await?;
+        let answer = self.sessions.send(&Request::get(path)).await?;
         self.reader.value(&answer, id)
     }
 }
@@ -98,6 +77,17 @@ impl SecretFetcher for VaultStore {
             tokio::time::timeout(self.settings.timeout, self.fetch(id)).await.map_err(late)?
         })
     }
+}
+
+/// The path of the secrets up to its last `/`, encoded, in one part of the engine: `data`, say.
+fn folder(settings: &VaultSettings, part: &str) -> Result<String, SettingsError> {
+    let mount = encoded_path("mount", &settings.mount)?;
+    if mount.is_empty() {
+        return Err(SettingsError::Path { setting: "mount", value: String::new() });
+    }
+    let prefix = encoded_path("pathPrefix", &settings.path_prefix)?;
+    let parts = [mount.as_str(), part, prefix.as_str()];
+    Ok(parts.into_iter().filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect())
 }
 
 /// Vault decodes a path before it splits it and takes only printable characters, so no encoding keeps

@@ -115,11 +115,8 @@ pub struct Page {
 impl Page {
     /// The page that was asked for, of all secrets that a store has.
     pub(crate) fn of(all: impl IntoIterator<Item = SecretMetadata>, scope: &SecretId, request: &PageRequest) -> Self {
-        let within = |id: &SecretId| {
-            let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
-            id.org == scope.org && fits(&scope.domain, &id.domain) && fits(&scope.project, &id.project)
-        };
-        let wanted = all.into_iter().filter(|secret| within(&secret.id)).map(|secret| (secret.id.to_string(), secret));
+        let wanted =
+            all.into_iter().filter(|secret| is_within(&secret.id, scope)).map(|secret| (secret.id.to_string(), secret));
         let mut wanted: Vec<_> =
             wanted.filter(|(id, _)| request.after.as_ref().is_none_or(|after| id > after)).collect();
         wanted.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -195,6 +192,12 @@ impl WriteError {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+}
+
+/// Whether a secret is in a scope, or in one within it.
+pub(crate) fn is_within(id: &SecretId, scope: &SecretId) -> bool {
+    let fits = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
+    id.org == scope.org && fits(&scope.domain, &id.domain) && fits(&scope.project, &id.project)
 }
 
 /// What to do about a secret that is of another kind.

@@ -16,6 +16,8 @@ use crate::common::{Answer, Edge, PLANTED, PLANTED_KEY, Seen, id, in_a_process_w
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
+#[path = "aws_write/edge.rs"]
+mod write;
 
 const BATCH: &str = "secretsmanager.BatchGetSecretValue";
 const SINGLE: &str = "secretsmanager.GetSecretValue";
@@ -26,14 +28,19 @@ fn store(edge: &Edge, batch: bool) -> AwsStore {
 }
 
 fn store_with_timeout(edge: &Edge, batch: bool, timeout: Duration) -> AwsStore {
+    AwsStore::with_config(&sdk(), settings(edge, batch, timeout)).unwrap()
+}
+
+fn sdk() -> SdkConfig {
     let credentials = Credentials::new("AKIDEXAMPLE", PLANTED_KEY, Some(PLANTED_KEY.to_owned()), None, "test");
-    let sdk = SdkConfig::builder()
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
-    let settings =
-        AwsSettings { region: Some("eu-central-1".to_owned()), endpoint: Some(edge.url.clone()), timeout, batch };
-    AwsStore::with_config(&sdk, settings).unwrap()
+        .build()
+}
+
+fn settings(edge: &Edge, batch: bool, timeout: Duration) -> AwsSettings {
+    AwsSettings { region: Some("eu-central-1".to_owned()), endpoint: Some(edge.url.clone()), timeout, batch }
 }
 
 /// An error as AWS's JSON protocol (`application/x-amz-json-1.1`) has it.

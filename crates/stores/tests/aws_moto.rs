@@ -19,6 +19,8 @@ use crate::common::{id, in_a_process_with, say};
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
+#[path = "aws_write/moto.rs"]
+mod write;
 
 const REGION: &str = "eu-central-1";
 

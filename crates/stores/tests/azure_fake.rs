@@ -4,6 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod edge;
+#[path = "azure_write/fake.rs"]
+mod write;
+#[path = "common/writers.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub)]
+mod writers;
 
 use std::fs;
 use std::process::Command;

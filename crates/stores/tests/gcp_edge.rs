@@ -12,6 +12,8 @@ use crate::common::{Answer, Edge, PLANTED, id, in_a_process_with, run_alone, say
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
+#[path = "gcp_write/edge.rs"]
+mod write;
 
 /// A store that asks the fake without credentials.
 async fn store(edge: &Edge) -> GcpStore {

@@ -13,6 +13,8 @@ use crate::common::server::Server;
 
 #[allow(dead_code, reason = "other tests use the rest")]
 mod common;
+#[path = "gcp_write/drongo.rs"]
+mod write;
 
 const PROJECT: &str = "my-project";
 

@@ -6,6 +6,11 @@ mod edge;
 #[path = "edge/bao.rs"]
 #[allow(missing_docs, unreachable_pub)]
 mod openbao;
+#[path = "vault_write/openbao.rs"]
+mod write;
+#[path = "common/writers.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub)]
+mod writers;
 
 use std::fs;
 use std::path::{Path, PathBuf};

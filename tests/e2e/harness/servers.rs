@@ -147,6 +147,14 @@ impl Server {
         assert!(status < 300, "{path}: {status} {answer}");
     }
 
+    /// The fields of the latest version of a secret, and its number.
+    pub(crate) async fn bao_get(&self, id: &str) -> Option<(Value, u64)> {
+        let (status, answer) = self.bao(Method::GET, &format!("secret/data/{id}"), &Value::Null).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let found = || (answer["data"]["data"].clone(), answer["data"]["metadata"]["version"].as_u64().unwrap());
+        (status == 200).then(found)
+    }
+
     /// Puts a value into OpenBao under an encoded id.
     pub(crate) async fn bao_put(&self, id: &str, value: &str) {
         self.bao_write(&format!("secret/data/{id}"), &json!({"data": {"value": value}})).await;

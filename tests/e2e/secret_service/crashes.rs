@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::process::{Service, encoded, named, path, pull_secret, rights, secret, stored, value_in};
 use crate::harness::bed;
+use crate::harness::servers::Server;
 
 const SECRETS: usize = 24;
 
@@ -86,13 +87,34 @@ async fn over_kubernetes_no_secret_is_half_written_and_the_retry_is_safe() {
 
 #[tokio::test]
 async fn over_the_local_store_no_secret_is_half_written_and_the_retry_is_safe() {
-    let mut service = Service::over_local("crashes-local").await;
+    let mut service = Service::over_local("crashes-local", json!({})).await;
     for answered in [0, 1, SECRETS / 2] {
         interrupted(&mut service, answered).await;
         // It opens the file as a whole, or does not become ready.
         service.spawn().await;
         retried(&service).await;
         for number in 0..SECRETS {
+            assert_eq!(service.call("DeleteSecret", &named(&format!("s{number}"))).await, "ok");
+        }
+    }
+}
+
+#[tokio::test]
+async fn over_openbao_no_secret_is_half_written_and_the_retry_is_safe() {
+    let bao = Server::openbao().await;
+    let auth = json!({"method": "Token", "tokenFile": bao.root_token_file()});
+    let config = json!({"address": format!("http://{}", bao.address), "auth": auth});
+    let mut service = Service::over_vault("crashes-openbao", config).await;
+    for answered in [0, 1, SECRETS / 2] {
+        interrupted(&mut service, answered).await;
+        service.spawn().await;
+        retried(&service).await;
+        for number in 0..SECRETS {
+            let expected = message(number)["secretSpec"]["stringValue"].as_str().unwrap().to_owned();
+            let (fields, version) = bao.bao_get(&encoded(&format!("s{number}"))).await.unwrap();
+            assert_eq!(fields["value"].as_str(), Some(&*expected));
+            assert_eq!(fields.get("flyte_image_pull_secret").is_some(), number.is_multiple_of(3));
+            assert_eq!(version, 1, "nothing is made twice");
             assert_eq!(service.call("DeleteSecret", &named(&format!("s{number}"))).await, "ok");
         }
     }

@@ -36,15 +36,22 @@ impl Service {
     pub(crate) async fn over_kubernetes(name: &str, namespace: &str, kubeconfig: PathBuf, more: Value) -> Self {
         let mut section = json!({"kubernetes": {"namespace": namespace, "clusterName": "bed", "timeout": "20s"}});
         merge(&mut section, more);
-        Self::start(name, kubeconfig, section).await
+        Self::start(name, kubeconfig, section, json!({})).await
     }
 
-    /// A running service over a local store of its own.
-    pub(crate) async fn over_local(name: &str) -> Self {
-        Self::start(name, PathBuf::new(), json!({"store": "Local"})).await
+    /// A running service over a local store of its own; `more` is of the section `secret`.
+    pub(crate) async fn over_local(name: &str, more: Value) -> Self {
+        let mut section = json!({"store": "Local"});
+        merge(&mut section, more);
+        Self::start(name, PathBuf::new(), section, json!({})).await
     }
 
-    async fn start(name: &str, kubeconfig: PathBuf, more: Value) -> Self {
+    /// A running service over a KV engine; `config` is the section `vaultConfig`.
+    pub(crate) async fn over_vault(name: &str, config: Value) -> Self {
+        Self::start(name, PathBuf::new(), json!({"store": "Vault"}), json!({"vaultConfig": config})).await
+    }
+
+    async fn start(name: &str, kubeconfig: PathBuf, more: Value, more_stores: Value) -> Self {
         let folder = TempDir::with_prefix("fs-secrets-").unwrap();
         let (port, metrics_port) = (free_port(), free_port());
         let mut section = json!({
@@ -53,10 +60,12 @@ impl Service {
         });
         merge(&mut section, more);
         let local = json!({"file": folder.path().join("secrets.age"), "keyFile": folder.path().join("key.txt")});
+        let mut stores = json!({"localConfig": local});
+        merge(&mut stores, more_stores);
         let config = json!({
             "logger": {"level": 6},
             "secret": section,
-            "webhook": {"embeddedSecretManagerConfig": {"localConfig": local}},
+            "webhook": {"embeddedSecretManagerConfig": stores},
         });
         std::fs::write(folder.path().join("config.yaml"), config.to_string()).unwrap();
         let log = logs().join(format!("{name}.log"));

@@ -160,7 +160,9 @@ fn served(admission: &Admission) -> impl Iterator<Item = (&Handled, &flyte_secre
 fn elsewhere(admission: &Admission, plan: &Plan) -> Result<()> {
     for one in &admission.handled {
         if let Some((manager, injection)) = &one.served
-            && (injection.fetch.is_some() || !injection.annotations.is_empty())
+            && (injection.fetch.is_some()
+                || injection.described.as_ref().is_some_and(|described| described.parts().next().is_some())
+                || !injection.annotations.is_empty())
         {
             bail!(
                 "{} is served by {manager}, whose values are fetched in the pod, as the pod's own identity: they cannot be \

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod custom_managers;
 mod errors;
 mod layers;
 mod properties;

@@ -209,6 +209,28 @@ fn a_store_that_is_not_asked_lacks_nothing() {
 }
 
 #[test]
+fn the_store_that_is_written_to_lacks_nothing_either() {
+    let with = |store: &str, manager: &str, embedded: &str| {
+        let webhook = format!("secretManagerTypes: [{manager}], embeddedSecretManagerConfig: {{{embedded}}}");
+        load_one(&format!("{{secret: {{store: {store}}}, webhook: {{{webhook}}}}}"))
+    };
+    let project = "webhook.embeddedSecretManagerConfig.gcpConfig.project";
+    for manager in ["K8s", "Embedded"] {
+        assert_eq!(
+            errors_of(with("GCP", manager, "")),
+            [format!("1.yaml:1:18: {project}: needed where secret.store is GCP; add `{project}: my-project`")]
+        );
+        let config = with("GCP", manager, "gcpConfig: {project: p}").unwrap().config;
+        let gcp = GcpStoreSettings { project: "p".to_owned(), endpoint: None, anonymous: false };
+        assert_eq!(config.secret_service.store_settings, StoreSettings::Gcp(gcp));
+        assert!(config.stores.stores.iter().all(|store| store.store_type() == StoreType::K8s));
+    }
+    for (store, store_type) in [("K8s", StoreType::K8s), ("Local", StoreType::Local), ("AWS", StoreType::Aws)] {
+        assert_eq!(with(store, "K8s", "").unwrap().config.secret_service.store_settings.store_type(), store_type);
+    }
+}
+
+#[test]
 fn every_method_of_logging_in_to_vault_says_what_it_lacks() {
     let cases: [(&str, &[&str]); 4] = [
         ("Kubernetes", &["…vaultConfig.auth.role"]),

@@ -5,6 +5,7 @@
 
 mod aws;
 mod azure;
+mod custom;
 mod embedded;
 mod fetch;
 mod gcp;
@@ -25,6 +26,7 @@ use crate::secret::Secret;
 use crate::settings::{CheckExists, Delivery, SecretManagerType, Settings};
 use crate::value::SecretValue;
 
+pub use custom::{Compiled, CustomManager, Part, Problem, Sample};
 pub use embedded::{MAX_WRITER_BYTES, WRITER_VARIABLE, is_our_writer, writer_command};
 pub use global::GlobalLookUp;
 pub use protected::protected;
@@ -130,6 +132,7 @@ pub fn inject(manager: SecretManagerType, context: &Context<'_>, request: &Secre
         SecretManagerType::Azure => azure::inject(context.settings, request),
         SecretManagerType::Vault => vault::inject(context.settings, request),
         SecretManagerType::Embedded => embedded::inject(context, request, needed()?),
+        SecretManagerType::Custom(name) => custom::inject(name, context, request),
     }
 }
 

@@ -3,9 +3,7 @@
 //! Source: `vault_secret_manager.go` and `utils.go` of Flyte; the annotations are those of
 //! <https://developer.hashicorp.com/vault/docs/platform/k8s/injector/annotations>.
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
-
+use super::custom::request_id;
 use super::{Answer, Decline, files_only, folder_variables, path_parts, required};
 use crate::injection::{Annotation, Injection, SeenFile};
 use crate::paths::{SECRETS_DIR, join};
@@ -20,7 +18,8 @@ pub(super) fn inject(settings: &Settings, request: &Secret) -> Answer {
     files_only(request)?;
     path_parts(&[("group", group), ("key", key)])?;
 
-    let id = id(request);
+    // The reference draws a random one.
+    let id = request_id(request);
     let file = format!("{group}/{key}");
     // The first value of a name counts, so the highest precedence comes first.
     let mut annotations: Vec<Annotation> = settings
@@ -48,18 +47,6 @@ pub(super) fn inject(settings: &Settings, request: &Secret) -> Answer {
         files: vec![SeenFile { path: join(&[SECRETS_DIR, &file]), source }],
         ..Injection::default()
     })
-}
-
-/// The same request has the same id in every pod and every pass. The reference draws a random one.
-fn id(request: &Secret) -> String {
-    let Secret { group, group_version, key, mount_requirement, env_var } = request;
-    let mut digest = Sha256::new();
-    for part in [group, group_version, key, env_var] {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    digest.update(mount_requirement.number().to_be_bytes());
-    HEXLOWER.encode(&digest.finalize()[..8])
 }
 
 /// Where the KV engine of that version keeps its keys; the database engine has no template.

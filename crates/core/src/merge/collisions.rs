@@ -71,10 +71,14 @@ pub(super) fn find<'a>(served: &'a [Served<'a>], volumes: &Volumes<'a>) -> Vec<C
                 found.insert(Place::File(file.path.clone()), (earlier.unwrap_or(index), index));
             }
         }
-        if let Some(mount) = volumes.mount(index) {
-            let (earlier, name) = mounts.insert(mount.mount_path, (index, mount.name.to_string())).unzip();
-            if name.is_some_and(|name| name != mount.name) {
-                found.insert(Place::Mount(mount.mount_path.to_owned()), (earlier.unwrap_or(index), index));
+        let described = injection.described.iter().flat_map(|described| &described.mounts);
+        let described =
+            described.filter_map(|mount| Some((mount["mountPath"].as_str()?, mount["name"].as_str()?.to_owned())));
+        let ours = volumes.mount(index).map(|mount| (mount.mount_path, mount.name.to_string()));
+        for (path, volume) in ours.into_iter().chain(described) {
+            let (earlier, other) = mounts.insert(path, (index, volume.clone())).unzip();
+            if other.is_some_and(|other| other != volume) {
+                found.insert(Place::Mount(path.to_owned()), (earlier.unwrap_or(index), index));
             }
         }
     }

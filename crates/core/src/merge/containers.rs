@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
+use super::described::{self, NewParts};
 use super::writer::Written;
-use crate::injection::{EnvSource, EnvVar, FetchContainer};
+use crate::injection::{EnvSource, EnvVar, FetchContainer, text_bytes};
 use crate::injectors::is_our_writer;
-use crate::outline::{ContainerOutline, EnvOutline, SpecOutline};
+use crate::outline;
+use crate::outline::{ContainerOutline, EnvOutline, MountOutline, SpecOutline};
 use crate::patch::{Container, PatchOperation, PatchValue, SecurityContext, VolumeMount};
 use crate::settings::{EmbeddedSettings, InitContainerPlacement, InitContainerSecurityContext, Profile, Settings};
 
@@ -83,10 +87,10 @@ impl<'a> Additions<'a> {
     }
 
     /// What all of it comes to for a container that was there before.
-    pub(super) fn for_existing(&self) -> ForExisting<'_, 'a> {
+    pub(super) fn for_existing<'p>(&'p self, described: &'p [&'a Value]) -> ForExisting<'p, 'a> {
         let env = effective(self.profile, &self.env);
         let names = env.iter().enumerate().map(|(index, variable)| (&*variable.name, index)).collect();
-        ForExisting { additions: self, env, names, mounts: distinct(&self.mounts) }
+        ForExisting { additions: self, env, names, mounts: distinct(&self.mounts), described }
     }
 }
 
@@ -96,6 +100,8 @@ pub(super) struct ForExisting<'p, 'a> {
     env: Vec<&'a EnvVar>,
     names: HashMap<&'a str, usize>,
     mounts: Vec<&'p VolumeMount<'a>>,
+    /// Mounts that configuration describes.
+    described: &'p [&'a Value],
 }
 
 impl<'a> ForExisting<'_, 'a> {
@@ -103,7 +109,7 @@ impl<'a> ForExisting<'_, 'a> {
     pub(super) fn bytes(&self) -> usize {
         let env = self.env.iter().map(|variable| {
             let around = match &variable.source {
-                EnvSource::SecretKeyRef { .. } => r#""valueFrom":{}"#.len(),
+                EnvSource::SecretKeyRef { .. } | EnvSource::From(_) => r#""valueFrom":{}"#.len(),
                 EnvSource::Text(_) | EnvSource::Secret(_) => 0,
             };
             r#"{"name":"","value":""},"#.len() + variable.name.len() + around + variable.source.size()
@@ -111,7 +117,8 @@ impl<'a> ForExisting<'_, 'a> {
         let mounts = self.mounts.iter();
         let mounts =
             mounts.map(|mount| r#"{"mountPath":"","name":""},"#.len() + mount.mount_path.len() + mount.name.len());
-        env.chain(mounts).sum()
+        let described = self.described.iter().map(|mount| text_bytes(mount));
+        env.chain(mounts).chain(described).sum()
     }
 
     /// Patches the init containers, all but those that an earlier pass of ours has added.
@@ -141,7 +148,10 @@ impl<'a> ForExisting<'_, 'a> {
             Profile::Flyte1 => append_env(&path, &container.env, &self.env, &self.names, operations),
             Profile::Flyte2 => prepend_env(&path, &container.env, &self.env, &self.names, operations),
         }
-        add_mounts(&path, container, &self.mounts, operations);
+        let has_list = add_mounts(&path, container, &self.mounts, operations);
+        if !self.described.is_empty() {
+            add_described(&path, container, has_list, self.described, operations);
+        }
     }
 }
 
@@ -207,14 +217,15 @@ fn prepend_env<'a>(
     }));
 }
 
+/// Adds the mounts of volumes that the container does not mount; says whether it has a list of mounts then.
 fn add_mounts<'a>(
     path: &str,
     container: &ContainerOutline<'_>,
     mounts: &[&VolumeMount<'a>],
     operations: &mut Vec<PatchOperation<'a>>,
-) {
+) -> bool {
     if mounts.is_empty() {
-        return;
+        return !container.volume_mounts.is_empty();
     }
     let present: HashSet<&str> = container.volume_mounts.iter().map(|mount| &*mount.name).collect();
     let new = mounts.iter().filter(|mount| !present.contains(&*mount.name)).copied().cloned();
@@ -223,9 +234,26 @@ fn add_mounts<'a>(
         if !new.is_empty() {
             operations.push(PatchOperation::add(format!("{path}/volumeMounts"), PatchValue::Mounts(new)));
         }
-        return;
+        return true;
     }
     operations.extend(new.map(|mount| PatchOperation::add(format!("{path}/volumeMounts/-"), PatchValue::Mount(mount))));
+    true
+}
+
+/// Adds the mounts that configuration describes. One volume can be mounted at several places, so the place counts, too.
+fn add_described<'a>(
+    path: &str,
+    container: &ContainerOutline<'_>,
+    has_list: bool,
+    mounts: &[&'a Value],
+    operations: &mut Vec<PatchOperation<'a>>,
+) {
+    let is_there = |mount: &Value| {
+        let same = |there: &MountOutline<'_>| mount["name"] == *there.name && mount["mountPath"] == *there.mount_path;
+        container.volume_mounts.iter().any(same)
+    };
+    let new: Vec<&Value> = mounts.iter().filter(|mount| !is_there(mount)).copied().collect();
+    described::append(&format!("{path}/volumeMounts"), has_list, &new, operations);
 }
 
 /// Whether a variable of the pod is the one that we would add.
@@ -250,6 +278,9 @@ fn same_variable(there: &EnvOutline<'_>, ours: &EnvVar) -> bool {
                         && reference.key == *key
                         && reference.optional.unwrap_or_default() == *optional
                 })
+            }
+            (EnvSource::From(ours), Some(raw)) => {
+                serde_json::from_str::<Value>(raw.get()).is_ok_and(|there| outline::holds(&there, ours))
             }
             (source, None) => source.value() == Some(&there.value),
             _ => false,
@@ -287,23 +318,25 @@ impl<'a> NewContainer<'a> {
     }
 }
 
-/// Inserts the new containers in one run.
+/// Inserts the new containers in one run, those of configuration around the others.
 pub(super) fn insert<'a>(
     new: Vec<NewContainer<'a>>,
+    described: &NewParts<'a>,
     additions: &Additions<'a>,
     settings: &Settings,
     spec: &SpecOutline<'_>,
     operations: &mut Vec<PatchOperation<'a>>,
 ) {
-    if new.is_empty() {
-        return;
-    }
     let existing = &spec.init_containers;
     let context = settings.init_container_security_context;
+    let others = new.len();
     let containers = new.into_iter().map(|container| container.finish(additions, context));
     if existing.is_empty() {
-        let value = PatchValue::Containers(containers.collect());
-        operations.push(PatchOperation::add("/spec/initContainers".to_owned(), value));
+        if others > 0 {
+            let value = PatchValue::Containers(containers.collect());
+            operations.push(PatchOperation::add("/spec/initContainers".to_owned(), value));
+        }
+        described.write_containers(0, others, others > 0, operations);
         return;
     }
     let position = match settings.init_container_placement {
@@ -317,4 +350,5 @@ pub(super) fn insert<'a>(
         let path = format!("/spec/initContainers/{}", position + offset);
         operations.push(PatchOperation::add(path, PatchValue::Container(Box::new(container))));
     }
+    described.write_containers(position, others, true, operations);
 }

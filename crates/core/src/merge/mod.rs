@@ -6,6 +6,7 @@
 
 mod collisions;
 mod containers;
+mod described;
 mod fetchers;
 mod projected;
 mod volumes;
@@ -23,6 +24,7 @@ use crate::settings::{SecretManagerType, Settings};
 
 pub use collisions::Collision;
 use containers::{Additions, NewContainer};
+use described::NewParts;
 use fetchers::Fetchers;
 use volumes::Volumes;
 
@@ -55,6 +57,25 @@ pub enum MergeError {
          Secret {2:?}; rename one of them"
     )]
     VolumeNameTaken(String, String, String),
+    /// Two requests need one volume, container or mount of a manager described in configuration to be two different ones.
+    #[error(
+        "two requests of the pod would make the {what} {name:?} two different ones; put {{{{id}}}} into its name in \
+         webhook.customSecretManagers"
+    )]
+    AtOdds {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The pod has a volume or a container of its own with the name of one that configuration describes.
+    #[error("the pod has a {what} of its own named {name:?}, which webhook.customSecretManagers needs; rename it")]
+    NameTaken {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The variables and mounts of all containers, and the keys of the volumes, come to more than [`MAX_ADDED_BYTES`].
     #[error(
         "its secrets come to {bytes} bytes over its {containers} containers, {MAX_ADDED_BYTES} are allowed and far \
@@ -90,7 +111,7 @@ pub fn merge<'a>(
     served: &'a [Served<'a>],
 ) -> Result<Merged<'a>, MergeError> {
     let volumes = Volumes::assign(pod, served)?;
-    let mut play = Play::new(settings, pod);
+    let mut play = Play::new(settings, pod, served)?;
     let yielding = YieldingNames::new(served);
     for (index, Served { injection, .. }) in served.iter().enumerate() {
         play.injection(&volumes, index, injection, &yielding);
@@ -125,6 +146,7 @@ struct Play<'a> {
     settings: &'a Settings,
     pod: &'a PodOutline<'a>,
     additions: Additions<'a>,
+    described: NewParts<'a>,
     fetchers: Fetchers<'a>,
     new_containers: Vec<NewContainer<'a>>,
     writer_lines: Vec<&'a WriterLine>,
@@ -132,18 +154,20 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(settings: &'a Settings, pod: &'a PodOutline<'a>) -> Self {
-        let additions = Additions::new(settings.profile, &pod.spec);
+    fn new(settings: &'a Settings, pod: &'a PodOutline<'a>, served: &'a [Served<'a>]) -> Result<Self, MergeError> {
+        let mut additions = Additions::new(settings.profile, &pod.spec);
+        let described = NewParts::gather(pod, served, &mut additions)?;
         let fetchers = Fetchers::new(&pod.spec.init_containers);
-        Self {
+        Ok(Self {
             settings,
             pod,
             additions,
+            described,
             fetchers,
             new_containers: Vec::new(),
             writer_lines: Vec::new(),
             has_embedded_file: false,
-        }
+        })
     }
 
     fn injection(
@@ -200,14 +224,18 @@ impl<'a> Play<'a> {
 
     fn finish(mut self, volumes: Volumes<'a>, served: &'a [Served<'a>]) -> Result<Vec<PatchOperation<'a>>, MergeError> {
         let spec = &self.pod.spec;
-        let containers = spec.containers.len() + spec.init_containers.len() + self.new_containers.len();
-        let for_existing = self.additions.for_existing();
-        let bytes = containers.saturating_mul(for_existing.bytes()).saturating_add(volumes.bytes());
+        let described = self.described;
+        let new = self.new_containers.len() + described.containers();
+        let containers = spec.containers.len() + spec.init_containers.len() + new;
+        let for_existing = self.additions.for_existing(described.mounts());
+        let bytes = containers.saturating_mul(for_existing.bytes());
+        let bytes = bytes.saturating_add(volumes.bytes()).saturating_add(described.bytes());
         if bytes > MAX_ADDED_BYTES {
             return Err(MergeError::TooLarge { bytes, containers });
         }
         let mut operations = annotations(self.pod, served);
-        volumes.write(spec, &mut operations);
+        let has_volumes = volumes.write(spec, &mut operations);
+        described.write_volumes(has_volumes, &mut operations);
         for_existing.write_init_containers(&spec.init_containers, &mut operations);
         for_existing.write_containers(&spec.containers, &mut operations);
         if !self.writer_lines.is_empty() {
@@ -217,7 +245,7 @@ impl<'a> Play<'a> {
                 None => written.update(&self.settings.embedded.writer_name, spec, &mut operations),
             }
         }
-        containers::insert(self.new_containers, &self.additions, self.settings, spec, &mut operations);
+        containers::insert(self.new_containers, &described, &self.additions, self.settings, spec, &mut operations);
         pull_secrets(self.pod, served, &mut operations);
         if operations.len() > MAX_OPERATIONS {
             return Err(MergeError::TooManyOperations(operations.len()));

@@ -150,8 +150,8 @@ impl<'a> Volumes<'a> {
         self.volumes.iter().map(bytes).sum()
     }
 
-    /// Adds what is not there yet.
-    pub(super) fn write(self, spec: &SpecOutline<'_>, operations: &mut Vec<PatchOperation<'a>>) {
+    /// Adds what is not there yet; says whether the pod has a list of volumes then.
+    pub(super) fn write(self, spec: &SpecOutline<'_>, operations: &mut Vec<PatchOperation<'a>>) -> bool {
         let mut new = Vec::new();
         for Assigned { name, shows, existing } in self.volumes {
             match existing {
@@ -159,12 +159,14 @@ impl<'a> Volumes<'a> {
                 Some(index) => shows.update(index, &spec.volumes[index], operations),
             }
         }
-        if spec.volumes.is_empty() && !new.is_empty() {
+        let has_list = !spec.volumes.is_empty() || !new.is_empty();
+        if spec.volumes.is_empty() && has_list {
             operations.push(PatchOperation::add("/spec/volumes".to_owned(), PatchValue::Volumes(new)));
-            return;
+            return has_list;
         }
         let add = |volume| PatchOperation::add("/spec/volumes/-".to_owned(), PatchValue::Volume(volume));
         operations.extend(new.into_iter().map(add));
+        has_list
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use secrecy::{SecretSlice, SecretString};
+use flyte_secrets_core::value::SecretValue;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use zeroize::Zeroizing;
 
 use super::file::{self, Unread};
@@ -84,6 +85,15 @@ impl SecretsManager {
     /// As [`get`](Self::get).
     pub fn get_declared(&self, secret: &Secret) -> Result<SecretString, SecretError> {
         self.get(secret.group(), secret.key(), Some(secret.group_version()))
+    }
+
+    /// The value of a request, as text: what a SQL task asks for.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn look_up(&self, request: &flyte_secrets_core::Secret) -> Result<SecretValue, SecretError> {
+        let text = self.get(&request.group, &request.key, Some(&request.group_version))?;
+        Ok(SecretValue::text(text.expose_secret().to_owned()))
     }
 
     /// The secrets of a group, for several keys of it: `secrets.group("user-info").get("password")`. In flytekit it

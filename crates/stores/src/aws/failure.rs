@@ -164,7 +164,7 @@ fn late() -> FetchError {
 }
 
 /// Whether a text looks like an error code, and not like something else in its place.
-fn is_code(text: &str) -> bool {
+pub(super) fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 

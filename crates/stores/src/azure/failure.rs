@@ -15,11 +15,11 @@ struct Body {
 }
 
 #[derive(Default, Deserialize)]
-struct Problem {
+pub(super) struct Problem {
     #[serde(default)]
-    code: String,
+    pub(super) code: String,
     #[serde(default)]
-    message: String,
+    pub(super) message: String,
     innererror: Option<Inner>,
 }
 
@@ -27,6 +27,28 @@ struct Problem {
 struct Inner {
     #[serde(default)]
     code: String,
+}
+
+impl Problem {
+    /// What the body of an error says; nothing if it is not Key Vault's.
+    pub(super) fn of(body: &[u8]) -> Self {
+        serde_json::from_slice::<Body>(body).unwrap_or_default().error
+    }
+
+    /// The code that says more than [`Problem::code`]; empty if there is none.
+    pub(super) fn inner(&self) -> &str {
+        self.innererror.as_ref().map_or("", |inner| &inner.code)
+    }
+
+    /// Both codes behind a space; empty without any.
+    pub(super) fn codes(&self) -> String {
+        let codes = [self.code.as_str(), self.inner()]
+            .into_iter()
+            .filter(|code| !code.is_empty())
+            .collect::<Vec<_>>()
+            .join("/");
+        if codes.is_empty() { codes } else { format!(" {codes}") }
+    }
 }
 
 /// Why Key Vault gave no secret of this name.
@@ -54,9 +76,8 @@ pub(super) fn ours(error: &Error) -> Option<&FetchError> {
 
 /// What an answer other than 200 means.
 fn answered(status: u16, body: &[u8], name: &str) -> FetchError {
-    let Problem { code, message, innererror } = serde_json::from_slice::<Body>(body).unwrap_or_default().error;
-    let inner = innererror.map(|inner| inner.code).unwrap_or_default();
-    let (class, what) = match (status, code.as_str(), inner.as_str()) {
+    let problem = Problem::of(body);
+    let (class, what) = match (status, problem.code.as_str(), problem.inner()) {
         (404, "SecretNotFound", _) => (FailureClass::NotFound, "no such secret"),
         (404, ..) => (FailureClass::Unavailable, "404 without the code SecretNotFound: check vaultURI"),
         (403, _, "SecretDisabled") => (FailureClass::Denied, "the secret is disabled; enable its latest version"),
@@ -71,8 +92,7 @@ fn answered(status: u16, body: &[u8], name: &str) -> FetchError {
         (408 | 500.., ..) => (FailureClass::Unavailable, "Key Vault failed"),
         _ => (FailureClass::Malformed, "an answer that Key Vault does not give"),
     };
-    let codes = [code, inner].into_iter().filter(|code| !code.is_empty()).collect::<Vec<_>>().join("/");
-    let codes = if codes.is_empty() { String::new() } else { format!(" {codes}") };
-    let says = if message.is_empty() { "nothing more" } else { message.as_str() };
+    let codes = problem.codes();
+    let says = if problem.message.is_empty() { "nothing more" } else { problem.message.as_str() };
     FetchError::new(class, format!("secret {name}: {what} ({status}{codes}); it says: {says}"))
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use google_cloud_auth::credentials::{Builder as DefaultCredentials, Credentials, anonymous};
 use google_cloud_gax::client_builder::internal::with_follow_redirects;
+use google_cloud_gax::error::Error;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use tokio::time::Instant;
 
-use super::{GcpSettings, GcpSettingsError};
+use super::{GcpSettings, GcpSettingsError, failure};
 use crate::cloud;
 
 /// How long credentials are left alone before they are replaced because of a failure.
@@ -37,13 +38,29 @@ impl GcpClient {
         &self.settings.project
     }
 
+    /// Asks, and once more with new credentials where those in use are of no use any more.
+    pub(super) async fn call<T, F>(&self, ask: impl Fn(SecretManagerService) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let answer = ask(self.current()).await;
+        // Without a token nothing was asked.
+        match answer {
+            Err(error) if failure::is_for_good_with_these_credentials(&error) => match self.renewed().await {
+                Some(client) => ask(client).await,
+                None => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
     /// The client to ask with.
-    pub(super) fn current(&self) -> SecretManagerService {
+    fn current(&self) -> SecretManagerService {
         self.made.read().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// A client with new credentials, unless those in use are new themselves or others cannot be made.
-    pub(super) async fn renewed(&self) -> Option<SecretManagerService> {
+    async fn renewed(&self) -> Option<SecretManagerService> {
         {
             let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
             if made.1.elapsed() < RENEWAL {

@@ -1,7 +1,6 @@
 //! The Secret service's store in Kubernetes.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::sync::{Mutex, MutexGuard};
 
 use super::api::{Api, parse};
 use super::objects::{
@@ -22,6 +20,7 @@ use super::objects::{
 use super::pull_secret::keep_in_step;
 use super::{ATTEMPTS, InvalidNamespace, is_namespace, pause};
 use crate::docker_config;
+use crate::turns::Turns;
 use crate::writer::{
     NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure, other_kind,
 };
@@ -30,8 +29,6 @@ use crate::writer::{
 const MAX_LISTED: usize = 10_000;
 /// So many Secrets are read at once where metadata does not tell the id.
 const CONCURRENT_READS: usize = 8;
-/// Writers of one secret take turns; so many secrets, give or take, can be written at once.
-const TURNS: usize = 64;
 
 /// The Secrets of one namespace, as the Secret service of Flyte 2 keeps them; written with the identity of the client.
 ///
@@ -192,26 +189,6 @@ impl SecretWriter for KubernetesWriter {
 
     fn list<'a>(&'a self, scope: &'a SecretId, page: PageRequest) -> BoxFuture<'a, Result<Page, WriteError>> {
         Box::pin(self.in_time(async move { self.page(scope, &page).await }))
-    }
-}
-
-/// Writers of one secret within this process go one by one, so that they do not get into each other's way; writers in other
-/// processes are told apart by the API server.
-struct Turns {
-    shards: [Mutex<()>; TURNS],
-    hasher: RandomState,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
-    }
-}
-
-impl Turns {
-    async fn take(&self, id: &SecretId) -> MutexGuard<'_, ()> {
-        let shard = self.hasher.hash_one(id) % TURNS as u64;
-        self.shards[usize::try_from(shard).expect("a remainder of 64 fits")].lock().await
     }
 }
 

@@ -23,6 +23,36 @@ pub(super) struct Api {
     headers: HeaderMap,
 }
 
+/// A request that may be sent with more than one session.
+pub(super) struct Request {
+    method: Method,
+    path: String,
+    /// Content type and body.
+    body: Option<(&'static str, Zeroizing<Vec<u8>>)>,
+}
+
+impl Request {
+    /// Reads a path, which is encoded.
+    pub(super) const fn get(path: String) -> Self {
+        Self { method: Method::GET, path, body: None }
+    }
+
+    /// Deletes what is at a path.
+    pub(super) const fn delete(path: String) -> Self {
+        Self { method: Method::DELETE, path, body: None }
+    }
+
+    /// Writes JSON to a path.
+    pub(super) const fn post(path: String, json: Zeroizing<Vec<u8>>) -> Self {
+        Self { method: Method::POST, path, body: Some(("application/json", json)) }
+    }
+
+    /// Changes the members at a path that the JSON names (RFC 7396).
+    pub(super) const fn patch(path: String, json: Zeroizing<Vec<u8>>) -> Self {
+        Self { method: Method::PATCH, path, body: Some(("application/merge-patch+json", json)) }
+    }
+}
+
 impl Api {
     pub(super) fn new(settings: &VaultSettings) -> Result<Self, SettingsError> {
         let address = base_url("address", &settings.address)?;
@@ -41,6 +71,16 @@ impl Api {
     /// Reads a path, which is encoded.
     pub(super) async fn get(&self, path: &str, session: &Session) -> Result<Answer, FetchError> {
         self.https.send(self.call(Method::GET, path, Some(session.token()))?).await
+    }
+
+    /// Sends a request.
+    pub(super) async fn send(&self, request: &Request, session: &Session) -> Result<Answer, FetchError> {
+        let mut call = self.call(request.method.clone(), &request.path, Some(session.token()))?;
+        if let Some((content_type, body)) = &request.body {
+            call.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            call.body = Some(body.clone());
+        }
+        self.https.send(call).await
     }
 
     /// Writes to a path, which is encoded; without a token for a login.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::api::{Api, general_failure};
+use super::api::{Api, Request, general_failure};
 use super::login::{LOOKUP_SELF, check, log_in, renew};
 use super::session::Session;
 use super::settings::{VaultAuth, VaultSettings};
 use crate::fetcher::{FailureClass, FetchError};
-use crate::https::SettingsError;
+use crate::https::{Answer, SettingsError};
 
 /// How long a failed login is the answer for everybody; doubled by each failure that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -87,12 +87,24 @@ impl Sessions {
         })
     }
 
-    pub(super) const fn api(&self) -> &Api {
-        &self.api
+    /// The answer to a request, whatever its status. Where Vault denies it because our token is no longer good, it is sent again
+    /// after a login: what was denied has done nothing.
+    pub(super) async fn send(self: &Arc<Self>, request: &Request) -> Result<Answer, FetchError> {
+        let session = self.current().await?;
+        let answer = self.api.send(request, &session).await?;
+        if !is_denied(&answer) || !self.has_ended(&session).await? {
+            return Ok(answer);
+        }
+        let session = self.replace(session).await?;
+        let again = self.api.send(request, &session).await?;
+        if is_denied(&again) {
+            self.was_replaced_in_vain(&session).await;
+        }
+        Ok(again)
     }
 
     /// The session, after a login if there is none. Renewal happens beside it: nobody waits for that.
-    pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<Session>, FetchError> {
+    async fn current(self: &Arc<Self>) -> Result<Arc<Session>, FetchError> {
         let (session, due) = {
             let state = self.state();
             (state.alive(), state.due)
@@ -111,12 +123,12 @@ impl Sessions {
     }
 
     /// Another session than `bad`: somebody else's, if there is one already, else after a login.
-    pub(super) async fn replace(self: &Arc<Self>, bad: Arc<Session>) -> Result<Arc<Session>, FetchError> {
+    async fn replace(self: &Arc<Self>, bad: Arc<Session>) -> Result<Arc<Session>, FetchError> {
         self.enter(Some(bad)).await
     }
 
     /// Whether Vault no longer knows the session's token, so that a 403 may be for that reason.
-    pub(super) async fn has_ended(&self, session: &Session) -> Result<bool, FetchError> {
+    async fn has_ended(&self, session: &Session) -> Result<bool, FetchError> {
         if self.state().in_vain_until.is_some_and(|until| Instant::now() < until) {
             return Ok(false);
         }
@@ -130,7 +142,7 @@ impl Sessions {
 
     /// Notes that a fresh session is answered with 403 as well. If it may not even look itself up, the next 403
     /// cannot be told from one of policy, and must not cost a login each time.
-    pub(super) async fn was_replaced_in_vain(&self, fresh: &Session) {
+    async fn was_replaced_in_vain(&self, fresh: &Session) {
         if matches!(self.has_ended(fresh).await, Ok(true)) {
             let pause = if matches!(self.auth, VaultAuth::Token(_)) { READING_IN_VAIN } else { LOGIN_IN_VAIN };
             self.state().in_vain_until = Some(Instant::now() + pause);
@@ -200,4 +212,8 @@ impl Sessions {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+const fn is_denied(answer: &Answer) -> bool {
+    matches!(answer.status, 401 | 403)
 }

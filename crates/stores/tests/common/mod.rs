@@ -18,6 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 #[cfg(feature = "real-stores")]
 pub mod server;
+pub mod writers;
 
 /// What stands in answers and must stand nowhere else.
 pub const PLANTED: &str = "planted-7f3a";

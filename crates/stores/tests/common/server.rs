@@ -55,13 +55,22 @@ impl Server {
 
     /// Sends a request to prepare the server, and gives the answer's body.
     pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+        self.send("POST", path, headers, body)
+    }
+
+    /// Asks the server what it holds, and gives the answer's body.
+    pub fn get(&self, path: &str) -> String {
+        self.send("GET", path, &[], "")
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
         let mut connection = TcpStream::connect(self.address).unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = body.len();
         write!(
             connection,
-            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}",
             self.address
         )
         .unwrap();

@@ -67,6 +67,11 @@ impl Bao {
         answer
     }
 
+    /// Reads as root, whatever the status.
+    pub async fn read(&self, path: &str) -> Value {
+        call(self, "", Method::GET, path, Value::Null).await.unwrap().1
+    }
+
     pub async fn delete(&self, path: &str) {
         call(self, "", Method::DELETE, path, Value::Null).await.unwrap();
     }

@@ -47,8 +47,9 @@ impl Room {
         let values = self.values + value_bytes(injection);
         if values > MAX_ADDED_BYTES {
             return Err(
-                "the values of this pod's variables are over 3 MiB in all, and Kubernetes takes no larger pod; \
-                        ask for fewer or smaller ones, or keep large ones in a Kubernetes Secret for the K8s manager",
+                "the variables of this pod, with the parts that webhook.customSecretManagers describes, are over 3 MiB in \
+                        all, and Kubernetes takes no larger pod; ask for fewer or smaller ones, or keep large values in a \
+                        Kubernetes Secret for the K8s manager",
             );
         }
         (self.written, self.values) = (written, values);
@@ -65,5 +66,6 @@ fn written_bytes(injection: &Injection) -> usize {
 }
 
 fn value_bytes(injection: &Injection) -> usize {
-    injection.env.iter().map(|variable| variable.source.size()).sum()
+    let variables: usize = injection.env.iter().map(|variable| variable.source.size()).sum();
+    variables + injection.described.as_ref().map_or(0, |described| described.bytes())
 }

@@ -15,8 +15,6 @@ use crate::server::Outcome;
 
 /// Stands for the manager where no request of the pod was served.
 const NO_MANAGER: &str = "none";
-/// Stands for managers that are described in configuration.
-const OTHER_MANAGER: &str = "custom";
 
 /// The series of admissions.
 pub(super) struct AdmissionSeries {
@@ -57,6 +55,14 @@ impl Default for AdmissionSeries {
 }
 
 impl AdmissionSeries {
+    /// Managers that configuration describes are not there from the start; there are as many as it says.
+    fn count(&self, outcome: Outcome, series: &OutcomeSeries, manager: &'static str) {
+        match series.by_manager.get(manager) {
+            Some(counter) => counter.inc(),
+            None => self.admissions.get_or_create(&[("outcome", outcome.name()), ("manager", manager)]).inc(),
+        };
+    }
+
     pub(super) fn register(&self, metrics: &Metrics) {
         metrics.register(
             "admissions",
@@ -86,11 +92,11 @@ impl Metrics {
         let Some(series) = self.inner.admissions.outcomes.get(&outcome) else { return };
         series.duration.observe(duration.as_secs_f64());
         if managers.is_empty() {
-            series.count(NO_MANAGER);
+            self.inner.admissions.count(outcome, series, NO_MANAGER);
         }
         for (place, manager) in managers.iter().enumerate() {
             if !managers[..place].contains(manager) {
-                series.count(manager);
+                self.inner.admissions.count(outcome, series, manager);
             }
         }
     }
@@ -119,17 +125,9 @@ impl Metrics {
     }
 }
 
-impl OutcomeSeries {
-    fn count(&self, manager: &str) {
-        if let Some(counter) = self.by_manager.get(manager).or_else(|| self.by_manager.get(OTHER_MANAGER)) {
-            counter.inc();
-        }
-    }
-}
-
 fn outcome_series(outcome: Outcome, admissions: &Family<Labels<2>, Counter>, durations: &Durations) -> OutcomeSeries {
     let outcome = ("outcome", outcome.name());
-    let managers = SecretManagerType::ALL.map(SecretManagerType::name).into_iter().chain([NO_MANAGER, OTHER_MANAGER]);
+    let managers = SecretManagerType::ALL.map(SecretManagerType::name).into_iter().chain([NO_MANAGER]);
     let counter = |name| admissions.get_or_create(&[outcome, ("manager", name)]).clone();
     OutcomeSeries {
         by_manager: managers.map(|name| (name, counter(name))).collect(),

@@ -5,6 +5,7 @@
 mod common;
 
 mod codes;
+mod custom;
 mod delivery;
 mod global;
 mod limits;

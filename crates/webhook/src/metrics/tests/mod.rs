@@ -54,13 +54,13 @@ fn an_admission_counts_once_for_each_of_its_managers() {
 }
 
 #[test]
-fn an_unknown_manager_makes_no_label_of_its_own() {
+fn a_manager_that_configuration_describes_is_counted_by_its_name() {
     let metrics = Metrics::new("");
-    metrics.admission(Outcome::Patched, &["something-odd"], Duration::ZERO);
-    assert!(lines(&metrics, "something-odd").is_empty());
+    assert!(lines(&metrics, "Confidant").is_empty());
+    metrics.admission(Outcome::Patched, &["Confidant"], Duration::ZERO);
     assert_eq!(
-        lines(&metrics, r#"outcome="patched",manager="custom""#),
-        [r#"admissions_total{outcome="patched",manager="custom"} 1"#]
+        lines(&metrics, r#"outcome="patched",manager="Confidant""#),
+        [r#"admissions_total{outcome="patched",manager="Confidant"} 1"#]
     );
 }
 
