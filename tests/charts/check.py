@@ -68,6 +68,11 @@ def restrictions(pod):
         yield from (f"{container['name']}: {name}" for name, holds in wanted.items() if not holds)
 
 
+def component(found, name):
+    """The Deployment of a component."""
+    return [one for one in named(found, "Deployment") if one["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] == name]
+
+
 class Chart(unittest.TestCase):
     maxDiff = None
 
@@ -109,6 +114,9 @@ class Chart(unittest.TestCase):
             ("networkPolicy.invalidationFrom=all", "invalidationFrom"),
             ("monitoring.serviceMonitor.interval=1", "interval"),
             ("uninstall.mirror=true", "mirror"),
+            ("secretService.enable=true", "enable"),
+            ("secretService.from=all", "from"),
+            ("config.secret.server.port=70000", "port"),
             ("commonLabels.a=1", "commonLabels"),
             ("config.webhok.delivery=PodSpec", "webhok"),
             ("config.webhook.delivry=PodSpec", "delivry"),
@@ -135,6 +143,12 @@ class Chart(unittest.TestCase):
             (["rbac.scope=Namespaces", "registration.by=chart", "certificates.mode=files", "uninstall.mirrors=true"], "rbac.scope: Cluster"),
             (["registration.caBundle=x"], "registration.by: chart"),
             (["certificates.files.job=true"], "certificates.mode: files"),
+            (["secretService.enabled=true", "config.secret.store=Local"], "leave it at K8s"),
+            (
+                ["rbac.scope=Namespaces", "registration.by=chart", "certificates.mode=files"]
+                + ["secretService.enabled=true", "secretService.tokenReview=true"],
+                "rbac.scope: Cluster",
+            ),
             (
                 ["rbac.scope=Namespaces", "registration.by=chart", "certificates.mode=files"]
                 + ["config.webhook.invalidation.authentication=TokenReview"],
@@ -160,7 +174,7 @@ class Chart(unittest.TestCase):
         values = yaml.safe_load((CHART / "values.yaml").read_text())
         schema = json.loads((CHART / "values.schema.json").read_text())
         described = set(properties(schema)) - {"global"}
-        free = ("resources.", "strategy.", "monitoring.dashboard.labels.")  # Kubernetes' own, and examples
+        free = ("resources.", "secretService.resources.", "strategy.", "monitoring.dashboard.labels.")  # Kubernetes' own, and examples
         given = {key for key in keys(values) if not key.startswith(free)}
         optional = {f"certificates.certManager.issuerRef.{key}" for key in ("name", "kind", "group")}
         self.assertEqual(described - optional, given)
@@ -252,7 +266,7 @@ class Chart(unittest.TestCase):
     def test_a_token_is_mounted_only_where_the_api_server_is_asked(self):
         for name in [file.stem for file in values_files()]:
             with self.subTest(name):
-                (deployment,) = named(everything()[name], "Deployment")
+                (deployment,) = component(everything()[name], "webhook")
                 mounted = deployment["spec"]["template"]["spec"]["automountServiceAccountToken"]
                 self.assertEqual(mounted, name != "no-api")
 
@@ -281,29 +295,33 @@ class Chart(unittest.TestCase):
         grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         self.assertGreater(grace, duration(defaults["shutdownDelay"]) + duration(defaults["webhookTimeout"]) + 5)
 
-    def test_services_budgets_and_policies_pick_the_webhooks_pods_and_not_those_of_jobs(self):
+    def test_services_budgets_and_policies_pick_the_pods_of_their_component_and_not_those_of_jobs(self):
         for name in [file.stem for file in values_files()]:
             found = everything()[name]
             selectors = [one["spec"]["selector"] for one in named(found, "Service")]
             selectors += [one["spec"]["selector"]["matchLabels"] for one in named(found, "PodDisruptionBudget") + named(found, "Deployment")]
             selectors += [one["spec"]["podSelector"]["matchLabels"] for one in named(found, "NetworkPolicy")]
             for owner, pod in pods(found).items():
+                labels = pod["metadata"]["labels"]
                 for selector in selectors:
                     with self.subTest(values=name, of=owner):
-                        picked = selector.items() <= pod["metadata"]["labels"].items()
-                        self.assertEqual(picked, owner.startswith("Deployment"))
+                        picked = selector.items() <= labels.items()
+                        wanted = selector["app.kubernetes.io/component"] == labels["app.kubernetes.io/component"]
+                        self.assertEqual(picked, owner.startswith("Deployment") and wanted)
 
     def test_ports_agree_wherever_they_are_named(self):
         for name in [file.stem for file in values_files()]:
             found = everything()[name]
-            (deployment,) = named(found, "Deployment")
-            (container,) = deployment["spec"]["template"]["spec"]["containers"]
-            ports = {port["name"] for port in container["ports"]}
-            used = {port["targetPort"] for one in named(found, "Service") for port in one["spec"]["ports"]}
-            used |= {port["port"] for one in named(found, "NetworkPolicy") for rule in one["spec"]["ingress"] for port in rule["ports"]}
-            used |= {container[probe]["httpGet"]["port"] for probe in ("readinessProbe", "livenessProbe")}
-            with self.subTest(name):
-                self.assertLessEqual(used, ports)
+            for deployment in named(found, "Deployment"):
+                (container,) = deployment["spec"]["template"]["spec"]["containers"]
+                labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+                ports = {port["name"] for port in container["ports"]}
+                used = {port["targetPort"] for one in named(found, "Service") if one["spec"]["selector"].items() <= labels for port in one["spec"]["ports"]}
+                policies = [one["spec"] for one in named(found, "NetworkPolicy") if one["spec"]["podSelector"]["matchLabels"].items() <= labels]
+                used |= {port["port"] for policy in policies for rule in policy["ingress"] for port in rule["ports"]}
+                used |= {container[probe]["httpGet"]["port"] for probe in ("readinessProbe", "livenessProbe")}
+                with self.subTest(values=name, of=deployment["metadata"]["name"]):
+                    self.assertEqual(used, ports)
         self.assertNotIn("invalidation", json.dumps(everything()["no-api"]))
 
     def test_uninstalling_needs_no_job_unless_the_webhook_makes_objects(self):
@@ -340,6 +358,30 @@ class Chart(unittest.TestCase):
                 helm("template", *(word for word in arguments if word not in ("--create-namespace", "--take-ownership", "--install")), cwd=ROOT)
         applied = set(re.findall(r"kubectl (?:apply|kustomize|delete) -k (\S+)", blocks))
         self.assertEqual(applied, {f"deploy/kustomize/{overlay.name}" for overlay in overlays()})
+
+    def test_the_secret_service_tells_the_webhooks_replicas_and_is_let_in(self):
+        found = everything()["secret-service"]
+        (deployment,) = component(found, "secret-service")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        flags = dict(argument.removeprefix("--secret.").split("=", 1) for argument in container["args"] if argument.startswith("--secret."))
+        services = {f"http://{one['metadata']['name']}.{one['metadata']['namespace']}.svc:{port['port']}" for one in named(found, "Service") if one["spec"].get("clusterIP") == "None" for port in one["spec"]["ports"]}
+        self.assertIn(flags["webhookURL"], services)
+        self.assertTrue(flags["webhookTokenFile"].startswith("/var/run/secrets/kubernetes.io/serviceaccount/"))
+        self.assertIn(flags["server.certDir"], [mount["mountPath"] for mount in container["volumeMounts"]])
+        config = yaml.safe_load(next(iter(named(found, "ConfigMap")[0]["data"].values())))
+        account = f"{NAMESPACE}/{deployment['spec']['template']['spec']['serviceAccountName']}"
+        self.assertEqual(config["webhook"]["invalidation"]["allowedServiceAccounts"], ["flyte/other", account])
+
+    def test_the_secret_service_has_no_right_but_on_secrets_where_it_stores(self):
+        ours = {where: lines for where, lines in rules(everything()["secret-service"]).items() if where.endswith("-service")}
+        self.assertEqual(ours, {f"Role flyte/{NAMESPACE}-flyte-secrets-service": ["get, list, create, update, delete on secrets of core"]})
+
+    def test_over_a_store_outside_of_the_cluster_the_secret_service_has_no_right_in_it(self):
+        found = rendered("--set", "secretService.enabled=true,config.secret.store=AWS")
+        self.assertFalse([where for where in rules(found) if where.endswith("-service")])
+
+    def test_without_the_secret_service_nothing_of_it_is_there(self):
+        self.assertNotIn("secret-service", json.dumps(everything()["default"]))
 
     def test_two_releases_in_one_cluster_share_no_object_of_the_cluster(self):
         def names(release, namespace):

@@ -6,7 +6,7 @@
 
   docs/install.md                           the table of rights, from the rules that the chart renders
 
-and the manifest of the overlay flyte2-beside with the chart. `generate.py` writes them, `generate.py --check` fails where they
+and the manifests of the overlays flyte2-beside and flyte2-secret-service with the chart. `generate.py` writes them, `generate.py --check` fails where they
 differ. Helm is the program in the variable HELM.
 """
 
@@ -18,6 +18,7 @@ import yaml
 from rendering import CHART, NAMESPACE, OVERLAYS, RELEASE, ROOT, helm, rendered, rules
 
 OVERLAY = OVERLAYS / "flyte2-beside"
+SERVICE = OVERLAYS / "flyte2-secret-service"
 VALUES_MARKS = ("<!-- values: made by tests/charts/generate.py -->\n", "<!-- end of values -->\n")
 RIGHTS_MARKS = ("<!-- rights: made by tests/charts/generate.py -->\n", "<!-- end of rights -->\n")
 
@@ -36,6 +37,7 @@ READ = [
     "webhook.embeddedSecretManagerConfig.k8sConfig.watch", "webhook.embeddedSecretManagerConfig.imagePullSecrets.enabled",
     "webhook.events.enabled", "webhook.k8s.checkExists", "webhook.shutdownDelay", "webhook.registration.failurePolicy",
     "webhook.registration.reinvocationPolicy", "webhook.registration.matchConditions",
+    "secret.store", "secret.server.port", "secret.server.metricsPort", "secret.kubernetes.namespace",
 ]  # fmt: skip
 
 
@@ -189,6 +191,8 @@ FEATURES = [
     ("callers known by their token (`config.webhook.invalidation.authentication`)", [], ["config.webhook.invalidation.authentication=TokenReview"]),
     ("Events at controllers of refused pods (`config.webhook.events.enabled`), and `get` on `rbac.eventOwners`", [], ["config.webhook.events.enabled=true"]),
     ("`uninstall.mirrors`", [], ["uninstall.mirrors=true"]),
+    ("the Secret service over Secrets (`secretService.enabled`), for its own ServiceAccount", [], ["secretService.enabled=true", "config.secret.kubernetes.namespace=store"]),
+    ("… with tokens of its callers reviewed (`secretService.tokenReview`)", ["secretService.enabled=true"], ["secretService.tokenReview=true", "secretService.enabled=true"]),
 ]  # fmt: skip
 
 
@@ -224,8 +228,8 @@ def named_rule(part):
     return f"`{part[1]}` on {part[2]}{group}{' by name' if part[4] else ''}"
 
 
-def manifest():
-    text = helm("template", RELEASE, CHART, "--namespace", "flyte", "--values", OVERLAY / "values.yaml")
+def manifest(*more):
+    text = helm("template", RELEASE, CHART, "--namespace", "flyte", "--values", OVERLAY / "values.yaml", *more)
     kept = [line for line in text.splitlines() if not re.match(r" *(helm.sh/chart|app.kubernetes.io/managed-by):|# Source:", line)]
     head = "# The chart flyte-secrets with values.yaml, without the labels that Helm uses. Made by tests/charts/generate.py."
     return "\n".join([head, *kept]).rstrip() + "\n"
@@ -242,6 +246,8 @@ def steps():
     yield CHART / "README.md", lambda: readme(schema())
     yield ROOT / "docs/install.md", lambda: between(RIGHTS_MARKS, ROOT / "docs/install.md", rights())
     yield OVERLAY / "flyte-secrets.yaml", manifest
+    alone = ("--set", "secretService.enabled=true", "--show-only", "templates/secret-service.yaml")
+    yield SERVICE / "secret-service.yaml", lambda: manifest(*alone)
 
 
 def main():

@@ -14,6 +14,8 @@ mod disturbances;
 mod flyte1;
 mod image;
 mod kustomize;
+mod raw_containers;
 mod rbac;
 mod sbom;
+mod secret_service;
 mod troubles;

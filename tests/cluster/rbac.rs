@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::certs::Authority;
-use crate::harness::plain_http::post_text;
+use crate::harness::plain_http::{post_text, send_text};
 use crate::harness::{Namespace, bed, eventually, request, task_pod};
 use crate::support::audit::{Asked, asked};
 use crate::support::grants::{Right, rights};
@@ -88,6 +89,7 @@ async fn all() -> Vec<Features> {
             name: "rights-everything",
             values: json!({
                 "rbac": {"recreate": true}, "uninstall": {"mirrors": true},
+                "secretService": {"enabled": true, "replicas": 1},
                 "config": {"webhook": {
                     "k8s": {"checkExists": "Warn"},
                     "invalidation": {"authentication": "TokenReview"},
@@ -217,6 +219,9 @@ impl Scene {
         if *self.has("/config/webhook/invalidation/authentication") == "TokenReview" {
             self.an_invalidation_comes().await;
         }
+        if *self.has("/secretService/enabled") == true {
+            self.the_secret_service_is_used().await;
+        }
         if !self.registers() {
             self.the_certificate_is_broken_twice().await;
         }
@@ -311,6 +316,21 @@ impl Scene {
         let header = format!("Authorization: Bearer {}\r\n", token.trim());
         let body = json!({"org": "flyte", "domain": "development", "project": "flytesnacks", "name": "k"}).to_string();
         post_text(&address, "/invalidate-secret", &header, &body).await;
+    }
+
+    /// A secret's life, and the list in which it is.
+    async fn the_secret_service_is_used(&self) {
+        rolled_out(&self.home, &format!("{}-service", self.features.name)).await;
+        let pod = &pods(&self.home, "app.kubernetes.io/component=secret-service").await[0];
+        let address = format!("{}:8093", pod["status"]["podIP"].as_str().unwrap());
+        let message = json!({"id": {"name": "written"}, "secretSpec": {"stringValue": "planted"}}).to_string();
+        let (all, one) = ("/secrets/api/v1", "/secrets/api/v1/name/written");
+        for (method, path) in
+            [(Method::POST, all), (Method::GET, one), (Method::GET, all), (Method::PUT, one), (Method::DELETE, one)]
+        {
+            let (status, answer) = send_text(&method, &address, path, "", &message).await;
+            assert_eq!(status, 200, "{method} {path}: {answer}");
+        }
     }
 
     /// An Event of that, and one more time it is counted.

@@ -18,8 +18,19 @@ webhook:
     {{- end }}
 {{- end }}
 
+{{/* Whose tokens the webhook takes when it is told of a change: those it is given, and that of the Secret service. */}}
+{{- define "flyte-secrets.allowed" -}}
+{{- $invalidation := dig "webhook" "invalidation" dict .Values.config }}
+{{- if and .Values.secretService.enabled (eq ($invalidation.authentication | default "None") "TokenReview") }}
+{{- $account := printf "%s/%s" .Release.Namespace (include "flyte-secrets.secretService.account" .) }}
+webhook:
+  invalidation:
+    allowedServiceAccounts: {{ append ($invalidation.allowedServiceAccounts | default list) $account | uniq | toJson }}
+{{- end }}
+{{- end }}
+
 {{- define "flyte-secrets.config" -}}
-{{- toYaml (mustMergeOverwrite (deepCopy .Values.config) (include "flyte-secrets.decided" . | fromYaml)) }}
+{{- toYaml (mustMergeOverwrite (deepCopy .Values.config) (include "flyte-secrets.decided" . | fromYaml) (include "flyte-secrets.allowed" . | fromYaml)) }}
 {{- end }}
 
 {{/* The same with the webhook's own defaults for the keys that matter here. */}}
@@ -74,6 +85,9 @@ servicePort: {{ int $webhook.servicePort }}
 {{- if $features.tokenReview }}
 {{- fail "config.webhook.invalidation.authentication: TokenReview needs a ClusterRole: set rbac.scope: Cluster, or authentication: None with networkPolicy.invalidationFrom" }}
 {{- end }}
+{{- if and .Values.secretService.enabled .Values.secretService.tokenReview }}
+{{- fail "secretService.tokenReview needs a ClusterRole: set rbac.scope: Cluster" }}
+{{- end }}
 {{- if .Values.uninstall.mirrors }}
 {{- fail "uninstall.mirrors needs the right to list Secrets everywhere: set rbac.scope: Cluster" }}
 {{- end }}
@@ -85,5 +99,8 @@ servicePort: {{ int $webhook.servicePort }}
 {{- end }}
 {{- if and .Values.certificates.files.job (ne .Values.certificates.mode "files") }}
 {{- fail "certificates.files.job is for certificates.mode: files" }}
+{{- end }}
+{{- if and .Values.secretService.enabled (eq (include "flyte-secrets.effective" . | fromYaml).secret.store "Local") }}
+{{- fail "config.secret.store: Local is for one computer: the pods of a Deployment share no file; leave it at K8s, or secretService.enabled: false" }}
 {{- end }}
 {{- end }}

@@ -452,6 +452,9 @@ pub(crate) struct DevArgs {
     /// The port of the webhook on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 9443)]
     pub(crate) port: u16,
+    /// The port of the Secret service on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8093)]
+    pub(crate) service_port: u16,
 }
 
 #[derive(Args, Debug)]

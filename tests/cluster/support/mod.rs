@@ -1,6 +1,7 @@
 //! What the tests of the cluster share, besides the harness of the end-to-end tests.
 
 pub(crate) mod audit;
+pub(crate) mod dns;
 pub(crate) mod grants;
 pub(crate) mod helm;
 pub(crate) mod image;

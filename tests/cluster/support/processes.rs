@@ -35,6 +35,19 @@ impl Process {
         root.expect("there is a root")[5].to_owned()
     }
 
+    /// Its arguments, with a blank between them.
+    pub(crate) fn command_line(&self) -> String {
+        self.file("cmdline").trim_end_matches('\0').replace('\0', " ")
+    }
+
+    /// The columns behind a name in `/proc/ID/limits`: soft, hard, unit.
+    pub(crate) fn limit(&self, name: &str) -> Vec<String> {
+        let limits = self.file("limits");
+        let line = limits.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {limits}"));
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// `kill -9`
     pub(crate) fn kill(&self) {
         assert!(Command::new("kill").args(["-KILL", &self.id.to_string()]).status().unwrap().success());

@@ -1,53 +1,30 @@
-//! What this process has already: in a pod that was injected, the secrets are in its variables and files, where flytekit's
-//! `secrets.get` looks for them (`flytekit/core/context_manager.py`, `SecretsManager`).
+//! What this process has already: in a pod that was injected, the secrets are in its variables and files, where the SDK for tasks
+//! finds them.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use flyte_secrets_core::case;
 use flyte_secrets_core::injectors::{DEFAULT_DIR_VARIABLE, ENV_PREFIX_VARIABLE, FILE_PREFIX_VARIABLE};
 use flyte_secrets_core::paths::check_part;
 use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_core::{MountRequirement, Secret};
+use flyte_secrets_sdk::tasks::{SecretError, SecretsConfig, SecretsManager, Source};
 
 use super::outfit::Outfit;
 
-/// A Kubernetes Secret is no larger.
-const MAX_FILE: u64 = 1024 * 1024;
-
-/// Where this process has its secrets.
+/// The secrets of this process.
 pub(super) struct Here {
     prefix: String,
-    folder: PathBuf,
-    file_prefix: String,
-}
-
-/// How a value was found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Variable,
-    File,
+    secrets: SecretsManager,
 }
 
 impl Here {
     /// `None` where nobody has injected anything.
     pub(super) fn of_this_process() -> Option<Self> {
-        Self::of(|name| std::env::var(name).ok())
-    }
-
-    fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let (prefix, folder) = (variable(ENV_PREFIX_VARIABLE), variable(DEFAULT_DIR_VARIABLE));
-        if prefix.is_none() && folder.is_none() {
-            return None;
-        }
-        // flytekit's own defaults where one of them is not set.
-        Some(Self {
-            prefix: prefix.unwrap_or_else(|| "_FSEC_".to_owned()),
-            folder: folder.unwrap_or_else(|| "/etc/secrets".to_owned()).into(),
-            file_prefix: variable(FILE_PREFIX_VARIABLE).unwrap_or_default(),
+        let set = |name| std::env::var_os(name).is_some();
+        let injected = set(ENV_PREFIX_VARIABLE) || set(DEFAULT_DIR_VARIABLE);
+        injected.then(|| {
+            let config = SecretsConfig::from_env();
+            Self { prefix: config.env_prefix.clone(), secrets: SecretsManager::new(config) }
         })
     }
 
@@ -58,15 +35,28 @@ impl Here {
 
     /// Adds what is here to the outfit, in the form that was asked for; says whether it is here.
     pub(super) fn serve(&self, request: &Secret, outfit: &mut Outfit) -> Result<bool> {
-        let Some((form, value)) = self.find(request)? else { return Ok(false) };
-        let as_file = match request.mount_requirement {
+        let Secret { group, group_version, key, mount_requirement, env_var } = request;
+        let parts: Vec<&str> =
+            [group, group_version, key].into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        if parts.iter().any(|part| check_part(part).is_err()) {
+            return Ok(false);
+        }
+        let found = match self.secrets.find(group, key, Some(group_version)) {
+            Ok(found) => found,
+            Err(SecretError::NothingAsked | SecretError::NotFound { .. } | SecretError::NotAFile { .. }) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let as_file = match *mount_requirement {
             MountRequirement::FILE => true,
             MountRequirement::ENV_VAR => false,
-            _ => form == Form::File,
+            _ => matches!(found.source(), Source::File(_)),
         };
-        let own_name = Some(&request.env_var).filter(|name| !name.is_empty());
+        let value = SecretValue::Binary(found.exact_bytes());
+        let own_name = Some(env_var).filter(|name| !name.is_empty());
         if as_file {
-            let path = case::lower(&parts(request).join("/")).to_string();
+            let path = case::lower(&parts.join("/")).to_string();
             outfit.files.insert(path.clone(), value);
             outfit.paths.insert(DEFAULT_DIR_VARIABLE.to_owned(), String::new());
             outfit.variables.insert(FILE_PREFIX_VARIABLE.to_owned(), SecretValue::text(String::new()));
@@ -74,59 +64,8 @@ impl Here {
         } else {
             outfit.variables.insert(ENV_PREFIX_VARIABLE.to_owned(), SecretValue::text(self.prefix.clone()));
             outfit.variables.extend(own_name.map(|name| (name.clone(), value.clone())));
-            outfit.variables.insert(self.variable(request), value);
+            outfit.variables.insert(self.secrets.get_secrets_env_var(group, key, Some(group_version)), value);
         }
         Ok(true)
     }
-
-    /// The variable first, then the file.
-    fn find(&self, request: &Secret) -> Result<Option<(Form, SecretValue)>> {
-        if let Some(value) = std::env::var_os(self.variable(request)) {
-            return Ok(Some((Form::Variable, bytes(value))));
-        }
-        Ok(self.read(request)?.map(|value| (Form::File, value)))
-    }
-
-    fn variable(&self, request: &Secret) -> String {
-        case::upper(&format!("{}{}", self.prefix, parts(request).join("_"))).to_string()
-    }
-
-    fn read(&self, request: &Secret) -> Result<Option<SecretValue>> {
-        let mut path = self.folder.clone();
-        let parts = parts(request);
-        for (part, number) in parts.iter().zip(1..) {
-            if check_part(part).is_err() {
-                return Ok(None);
-            }
-            let prefix = if number == parts.len() { &*self.file_prefix } else { "" };
-            path.push(format!("{prefix}{}", case::lower(part)));
-        }
-        read(&path).with_context(|| format!("cannot read the secret's file {}", path.display()))
-    }
-}
-
-/// Group, version and key, as far as they are given.
-fn parts(Secret { group, group_version, key, .. }: &Secret) -> Vec<&str> {
-    [group, group_version, key].into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect()
-}
-
-fn bytes(value: OsString) -> SecretValue {
-    use std::os::unix::ffi::OsStringExt;
-    SecretValue::binary(value.into_vec())
-}
-
-fn read(path: &Path) -> Result<Option<SecretValue>> {
-    let size = match path.metadata() {
-        Ok(metadata) if metadata.is_file() => metadata.len().min(MAX_FILE),
-        Ok(_) => return Ok(None),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    // Large enough from the start: what grows leaves copies behind.
-    let mut bytes = Vec::with_capacity(size as usize + 1);
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE {
-        bail!("it is larger than 1 MiB");
-    }
-    Ok(Some(SecretValue::binary(bytes)))
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use flyte_secrets_core::annotations::encode_all;
 use flyte_secrets_core::{MountRequirement, Secret};
@@ -66,18 +66,7 @@ impl Program {
     }
 
     pub(crate) fn run_with(&self, arguments: &[impl AsRef<OsStr>], input: &[u8]) -> Ran {
-        let mut child = Command::new(&self.path)
-            .args(arguments)
-            .current_dir(self.folder())
-            .env_clear()
-            .env("HOME", self.folder())
-            .env("XDG_DATA_HOME", self.folder().join("data"))
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.start(arguments);
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         // A program that reads nothing closes its end.
@@ -89,6 +78,22 @@ impl Program {
             out: output.stdout,
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Starts it; all three streams are pipes.
+    pub(crate) fn start(&self, arguments: &[impl AsRef<OsStr>]) -> Child {
+        Command::new(&self.path)
+            .args(arguments)
+            .current_dir(self.folder())
+            .env_clear()
+            .env("HOME", self.folder())
+            .env("XDG_DATA_HOME", self.folder().join("data"))
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 
