@@ -34,7 +34,7 @@ $fs exec --secret db/nothing --strict -- true 2>/dev/null; echo "not served $?"
 $fs exec --secret db/password -- /nothing 2>/dev/null; echo "no command $?"
 $fs exec --secret db/password -- sh -c 'kill -9 $$$$' 2>/dev/null; echo "killed $?"
 echo waiting
-exec $fs exec --secret db/password=PASSWORD --secret db/cert:file=CERT --secret emb_token -- sleep 600
+exec $fs exec --secret db/password=PASSWORD --secret db/cert:file=CERT --secret emb_token -- tail -f /dev/null
 "#;
 const PRINTED: &str = "\
 get planted password, planted certificate, planted token
@@ -144,7 +144,7 @@ async fn a_container_with_a_shell_has_names_values_and_codes(tasks: &Namespace) 
 
     let pod = tasks.api.get(&path).await.unwrap();
     eventually("the command", 30, || async {
-        if processes(&pod, "sleep").is_empty() { Err("it has not started".to_owned()) } else { Ok(()) }
+        if processes(&pod, "tail").is_empty() { Err("it has not started".to_owned()) } else { Ok(()) }
     })
     .await;
     nothing_is_in_the_process_list(&pod);
@@ -153,9 +153,11 @@ async fn a_container_with_a_shell_has_names_values_and_codes(tasks: &Namespace) 
 
 /// The node's own view, as root: `exec` and its command.
 fn nothing_is_in_the_process_list(pod: &Value) {
-    let [exec, command] = ["flyte-secrets", "sleep"].map(|name| {
+    let [exec, command] = ["flyte-secrets", "tail"].map(|name| {
         let mut all = processes(pod, name);
-        assert_eq!(all.len(), 1, "{name}");
+        let lines: Vec<_> =
+            all.iter().map(|one| (one.status("NSpid"), one.status("PPid"), one.command_line())).collect();
+        assert_eq!(all.len(), 1, "{name}: {lines:?}");
         all.remove(0)
     });
     for process in [&exec, &command] {
