@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod access_rules;
 mod errors;
 mod layers;
 mod properties;
