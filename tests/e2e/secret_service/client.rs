@@ -16,9 +16,14 @@ pub(super) fn venv() -> PathBuf {
 
 /// Whether `flyte …` succeeded, and what it printed.
 async fn flyte(service: &Service, arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(venv().join("bin/flyte"));
     let endpoint = format!("http://{}", service.address());
-    command.args(["--endpoint", &endpoint, "--insecure"]).args(arguments).env_clear();
+    flyte_with(service, &[&["--endpoint", &endpoint, "--insecure"], arguments].concat()).await
+}
+
+/// The same, with nothing said of where the service is.
+pub(super) async fn flyte_with(service: &Service, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(venv().join("bin/flyte"));
+    command.args(arguments).env_clear();
     command.env("HOME", service.folder.path()).env("NO_COLOR", "1").env("COLUMNS", "400").kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
     let text = [output.stdout, output.stderr].concat();

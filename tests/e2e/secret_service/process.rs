@@ -44,7 +44,8 @@ impl Service {
         Self::start(name, PathBuf::new(), json!({"store": "Local"})).await
     }
 
-    async fn start(name: &str, kubeconfig: PathBuf, more: Value) -> Self {
+    /// A running service with these settings of the section `secret`.
+    pub(crate) async fn start(name: &str, kubeconfig: PathBuf, more: Value) -> Self {
         let folder = TempDir::with_prefix("fs-secrets-").unwrap();
         let (port, metrics_port) = (free_port(), free_port());
         let mut section = json!({

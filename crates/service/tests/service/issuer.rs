@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::Router;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
@@ -91,13 +91,13 @@ impl Issuer {
         let answers = Answers { url: url.clone(), ..Answers::default() };
         let discovery = |State(answers): State<Answers>| async move {
             if *answers.fails.lock().unwrap() {
-                return Json(json!("broken"));
+                return "broken".to_owned();
             }
-            Json(json!({"issuer": answers.url, "jwks_uri": format!("{}/keys", answers.url)}))
+            json!({"issuer": answers.url, "jwks_uri": format!("{}/keys", answers.url)}).to_string()
         };
         let keys = |State(answers): State<Answers>| async move {
             *answers.asked.lock().unwrap() += 1;
-            Json(json!({"keys": *answers.keys.lock().unwrap()}))
+            json!({"keys": *answers.keys.lock().unwrap()}).to_string()
         };
         let routes = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
