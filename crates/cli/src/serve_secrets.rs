@@ -29,6 +29,7 @@ use crate::{Failed, logging, secret, stores};
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+const TOKEN_REVIEW: &str = "secret.authentication.modes: TokenReview needs the API server";
 /// How long a token of a ServiceAccount is good after it was revoked.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
@@ -109,7 +110,7 @@ async fn access(
     }
     let token_review = match &authentication.token_review {
         Some(audiences) => {
-            let reviews = TokenReviews::new(client().await?, audiences.clone(), REMEMBERED);
+            let reviews = TokenReviews::new(client().await.context(TOKEN_REVIEW)?, audiences.clone(), REMEMBERED);
             Some(TokenReview::new(Arc::new(ApiServer(reviews)), audiences.clone()))
         }
         None => None,

@@ -64,3 +64,7 @@ impl Trace {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

@@ -319,6 +319,6 @@ async fn flytes_own_command_line_shows_a_token_that_a_command_prints() {
     assert!(!ok && text.contains("may not create the secret"), "{text}");
     std::fs::write(&printed, unsigned(&json!({}))).unwrap();
     let (ok, text) = run(&create).await;
-    assert!(!ok && text.contains("the API server does not know the token"), "{text}");
+    assert!(!ok && text.contains("meant for another audience; expected is flyte-secrets"), "{text}");
     not_logged(&service, &[token]);
 }

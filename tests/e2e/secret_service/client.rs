@@ -14,7 +14,7 @@ pub(super) fn venv() -> PathBuf {
     venv.expect("FLYTE_SECRETS_FLYTE2_VENV is not set: run `make e2e`")
 }
 
-/// Whether `flyte …` succeeded, and what it printed.
+/// Whether `flyte …` succeeded, how it ended, and what it printed.
 async fn flyte(service: &Service, arguments: &[&str]) -> (bool, String) {
     let endpoint = format!("http://{}", service.address());
     flyte_with(service, &[&["--endpoint", &endpoint, "--insecure"], arguments].concat()).await
@@ -27,7 +27,7 @@ pub(super) async fn flyte_with(service: &Service, arguments: &[&str]) -> (bool, 
     command.env("HOME", service.folder.path()).env("NO_COLOR", "1").env("COLUMNS", "400").kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
     let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    (output.status.success(), format!("{}\n{}", output.status, String::from_utf8_lossy(&text)))
 }
 
 /// The same calls over any store.

@@ -78,8 +78,10 @@ impl KeySet {
 
     /// The key that a token names; where it names none, the only one of its algorithm.
     pub(super) async fn key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Key, Refusal> {
-        if let Some(held) = self.held().filter(|held| held.fetched.elapsed() < FRESH)
+        if let Some(held) = self.held().filter(|held| held.fetched.elapsed() < USABLE)
             && let Some(key) = held.find(id, algorithm)
+            // Where somebody asks for newer ones already, nobody has to wait for that.
+            && (held.fetched.elapsed() < FRESH || self.asking.try_lock().is_err())
         {
             return Ok(key);
         }
