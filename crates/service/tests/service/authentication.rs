@@ -10,7 +10,11 @@ use flyte_secrets_service::{Authentication, Oidc, Refusal, ReviewTokens, Rules, 
 use futures::future::BoxFuture;
 use http::{Request, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::issuer::{Issuer, Signer};
@@ -257,6 +261,50 @@ async fn an_issuer_has_to_be_who_it_is_said_to_be() {
         let settings = OidcSettings { issuer: address.to_owned(), ..of(&issuer) };
         let error = Oidc::new(settings).unwrap_err().to_string();
         assert!(error.contains("no address of an issuer"), "{error}");
+    }
+}
+
+/// Speaks TLS in front of a plain server at `to`; gives the address and the certificate in PEM.
+async fn tls_in_front_of(to: String) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let (tcp, acceptor) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TlsAcceptor::from(Arc::new(config)));
+    let url = format!("https://{}", tcp.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = tcp.accept().await {
+            let (acceptor, to) = (acceptor.clone(), to.clone());
+            tokio::spawn(async move {
+                let Ok(mut from) = acceptor.accept(stream).await else { return };
+                let mut to = TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            });
+        }
+    });
+    (url, made.cert.pem())
+}
+
+#[tokio::test]
+async fn an_issuer_over_tls_is_believed_if_its_certificate_is_trusted() {
+    let signer = Signer::new("k1", Algorithm::ES256);
+    let mut issuer = Issuer::start(&[&signer]).await;
+    let (url, certificate) = tls_in_front_of(issuer.url.trim_start_matches("http://").to_owned()).await;
+    issuer.known_as(&url);
+    let token = signer.sign(&issuer.claims(&json!({})));
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, certificate).unwrap();
+    let trusting = with_oidc(OidcSettings { ca_file: Some(ca.clone()), ..of(&issuer) });
+    assert_eq!(outcome(&trusting, &token).await, "ok");
+    assert!(outcome(&with_oidc(of(&issuer)), &token).await.starts_with("unavailable: "));
+    assert_eq!(issuer.asked(), 1);
+
+    std::fs::write(&ca, "no certificate").unwrap();
+    for file in [ca, folder.path().join("missing")] {
+        let error = Oidc::new(OidcSettings { ca_file: Some(file.clone()), ..of(&issuer) }).unwrap_err().to_string();
+        assert!(error.starts_with(file.to_str().unwrap()), "{error}");
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use axum::Router;
 use data_encoding::BASE64URL_NOPAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
@@ -76,7 +76,7 @@ struct Answers {
     /// How often it was asked for keys.
     asked: Arc<Mutex<usize>>,
     fails: Arc<Mutex<bool>>,
-    url: String,
+    url: Arc<Mutex<String>>,
 }
 
 pub(crate) struct Issuer {
@@ -88,12 +88,13 @@ impl Issuer {
     pub(crate) async fn start(signers: &[&Signer]) -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", tcp.local_addr().unwrap());
-        let answers = Answers { url: url.clone(), ..Answers::default() };
+        let answers = Answers { url: Arc::new(Mutex::new(url.clone())), ..Answers::default() };
         let discovery = |State(answers): State<Answers>| async move {
             if *answers.fails.lock().unwrap() {
                 return "broken".to_owned();
             }
-            json!({"issuer": answers.url, "jwks_uri": format!("{}/keys", answers.url)}).to_string()
+            let url = answers.url.lock().unwrap();
+            json!({"issuer": *url, "jwks_uri": format!("{url}/keys")}).to_string()
         };
         let keys = |State(answers): State<Answers>| async move {
             *answers.asked.lock().unwrap() += 1;
@@ -117,6 +118,12 @@ impl Issuer {
     /// From now on it answers with something else.
     pub(crate) fn fail(&self) {
         *self.answers.fails.lock().unwrap() = true;
+    }
+
+    /// From now on it says that this is its address.
+    pub(crate) fn known_as(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+        url.clone_into(&mut self.answers.url.lock().unwrap());
     }
 
     pub(crate) fn asked(&self) -> usize {
