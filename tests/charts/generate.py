@@ -79,6 +79,12 @@ def schema_of(path, accepts):
         item = {"type": "object", "additionalProperties": False, "required": ["name", "expression"]}
         item["properties"] = {"name": {"type": "string"}, "expression": {"type": "string"}}
         return {"type": "array", "items": item}
+    if accepts.startswith("a list of rules"):
+        names = re.findall(r"`(.+?)`", accepts)
+        item = {"type": "object", "additionalProperties": False, "required": names}
+        lists = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        item["properties"] = {name: lists if name in ("subjects", "verbs") else {"type": "string"} for name in names}
+        return {"type": "array", "items": item}
     if accepts.startswith("a list of"):
         return {"type": "array", "items": {"type": "string"}}
     if accepts.startswith("Kubernetes resources"):

@@ -5,10 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flyte_secrets_config::{Config, SecretServiceSettings};
-use flyte_secrets_service::{Everybody, Invalidate, Limits, Metrics, Secrets, ServerSettings, Webhooks, serve};
+use flyte_secrets_config::{AccessRule, AuthenticationSettings, Config, SecretServiceSettings};
+use flyte_secrets_service::{
+    AccessPolicy, Authentication, Everybody, Invalidate, Limits, Metrics, Oidc, Refusal, ReviewTokens, Rules, Secrets,
+    ServerSettings, TokenReview, Webhooks, serve,
+};
 use flyte_secrets_webhook::certificates::{CertificateNames, Reloader, server_config};
+use flyte_secrets_webhook::kubernetes::client;
 use flyte_secrets_webhook::metrics::name_prefix;
+use flyte_secrets_webhook::token_review::{NobodyKnown, TokenReviews};
+use futures::future::BoxFuture;
 use rustls::ServerConfig;
 
 use crate::args::ConfigArgs;
@@ -18,6 +24,9 @@ use crate::{Failed, logging, writers};
 
 /// How often the certificate's files are looked at.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(1);
+const TOKEN_REVIEW: &str = "secret.authentication.modes: TokenReview needs the API server";
+/// How long a token of a ServiceAccount is good after it was revoked.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(surroundings: &Surroundings, config: &ConfigArgs) -> Result<(), Failed> {
     let loaded = surroundings.load(config)?;
@@ -44,7 +53,8 @@ async fn run_with(config: &Config, end: Ending) -> Result<()> {
         None => None,
     };
     let encrypted = tls.is_some();
-    let secrets = Secrets::new(writer, Arc::new(Everybody), caches(service, &metrics)?);
+    let (authentication, policy) = access(&service.authentication, &service.rules).await?;
+    let secrets = Secrets::new(writer, policy, caches(service, &metrics)?);
     let settings = ServerSettings {
         host: service.host.clone(),
         port: service.port,
@@ -52,9 +62,16 @@ async fn run_with(config: &Config, end: Ending) -> Result<()> {
         shutdown_delay: service.shutdown_delay,
         limits: Limits::default(),
     };
-    let running = serve(settings, secrets, &service.cluster_name, tls, metrics, end.clone().reached()).await?;
+    let cluster = &service.cluster_name;
+    let running = serve(settings, secrets, authentication, cluster, tls, metrics, end.clone().reached()).await?;
     end.in_good_order();
-    tracing::warn!("nobody is asked who it is: whoever reaches the port may write and delete every secret");
+    if !service.authentication.is_on() {
+        tracing::warn!("nobody is asked who it is: whoever reaches the port may write and delete every secret");
+    } else if !encrypted {
+        tracing::warn!(
+            "tokens and values come over plain HTTP; set secret.server.certDir unless something in front speaks TLS"
+        );
+    }
     tracing::info!(
         address = %running.addr,
         metrics = %running.metrics_addr,
@@ -64,6 +81,48 @@ async fn run_with(config: &Config, end: Ending) -> Result<()> {
         "serving secrets"
     );
     running.handle.await.context("the service ended early")
+}
+
+/// Who is let in, and who of them may do what.
+async fn access(
+    authentication: &AuthenticationSettings,
+    rules: &[AccessRule],
+) -> Result<(Authentication, Arc<dyn AccessPolicy>)> {
+    if !authentication.is_on() {
+        return Ok((Authentication::default(), Arc::new(Everybody)));
+    }
+    let token_review = match &authentication.token_review {
+        Some(audiences) => {
+            let reviews = TokenReviews::new(client().await.context(TOKEN_REVIEW)?, audiences.clone(), REMEMBERED);
+            Some(TokenReview::new(Arc::new(ApiServer(reviews)), audiences.clone()))
+        }
+        None => None,
+    };
+    let oidc = match &authentication.oidc {
+        Some(settings) => {
+            let oidc = Oidc::new(settings.clone()).context("secret.authentication.oidc")?;
+            oidc.prepare().await;
+            Some(oidc)
+        }
+        None => None,
+    };
+    Ok((Authentication::new(token_review, oidc), Arc::new(Rules::new(rules.to_vec()))))
+}
+
+/// The API server, asked about tokens.
+struct ApiServer(TokenReviews);
+
+impl ReviewTokens for ApiServer {
+    fn user<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<String, Refusal>> {
+        Box::pin(async move {
+            self.0.user(token).await.map_err(|why| match why {
+                NobodyKnown::Unknown => Refusal::Unknown,
+                NobodyKnown::Unavailable => {
+                    Refusal::Unavailable { what: "the API server cannot be asked about tokens" }
+                }
+            })
+        })
+    }
 }
 
 /// Who is told of changes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::access_rules::AccessRule;
 use crate::origin::Origin;
 use crate::settings::KubeClientSettings;
 use crate::typed::Values;
@@ -71,6 +72,10 @@ impl<'a> Getter<'a> {
 
     pub(crate) fn list(&self, path: &str) -> Vec<String> {
         if let Some(Value::List(list)) = self.value(path) { list.clone() } else { Vec::new() }
+    }
+
+    pub(crate) fn rules(&self, path: &str) -> Vec<AccessRule> {
+        if let Some(Value::Rules(rules)) = self.value(path) { rules.clone() } else { Vec::new() }
     }
 
     pub(crate) fn structure(&self, path: &str) -> Json {

@@ -15,6 +15,8 @@ pub(crate) enum Item {
     UserName,
     /// A ServiceAccount with its namespace.
     ServiceAccount,
+    /// Whom a token is meant for (`aud` of RFC 7519).
+    Audience,
 }
 
 impl Item {
@@ -28,6 +30,7 @@ impl Item {
             }
             Self::UserName => "a list of user names",
             Self::ServiceAccount => "a list of `namespace/name`",
+            Self::Audience => "a list of audiences",
         }
     }
 
@@ -37,7 +40,7 @@ impl Item {
             Self::SecretPattern => patterns::is_secret_pattern(text),
             Self::LabelValue => !text.is_empty() && patterns::is_label_value(text),
             Self::NamespaceTemplate => patterns::is_namespace_template(text),
-            Self::UserName => !text.is_empty() && !text.chars().any(char::is_control),
+            Self::UserName | Self::Audience => !text.is_empty() && !text.chars().any(char::is_control),
             Self::ServiceAccount => patterns::is_service_account(text),
         }
     }

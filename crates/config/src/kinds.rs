@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::access_rules;
 use crate::durations;
 use crate::errors::ConfigError;
 use crate::items::Item;
@@ -72,6 +73,8 @@ pub(crate) enum Kind {
     LabelSelector,
     /// Kubernetes' MatchConditions of a webhook.
     MatchConditions,
+    /// Who may do what.
+    AccessRules,
     /// Anything, without effect.
     Ignored,
 }
@@ -131,6 +134,7 @@ impl Kind {
             Self::Resources => "Kubernetes resources: `limits` and `requests`",
             Self::LabelSelector => "a Kubernetes label selector: `matchLabels` and `matchExpressions`",
             Self::MatchConditions => "a list of match conditions of Kubernetes: `name` and `expression`",
+            Self::AccessRules => access_rules::ACCEPTED,
             Self::Ignored => "anything",
         };
         fixed.to_owned()
@@ -174,6 +178,9 @@ pub(crate) fn read(key: &'static Key, node: &Node, source: &Source, errors: &mut
     if key.kind.has_members() {
         return Some(Value::Members(structures::read(key, node, source, errors)));
     }
+    if matches!(key.kind, Kind::AccessRules) {
+        return Some(Value::Rules(access_rules::read(key, node, source, errors)));
+    }
     let read = match &key.kind {
         Kind::Choices(choices) => list(node, |text| choice(choices, text)),
         Kind::Managers => list(node, |text| Ok(manager(text))),
@@ -207,7 +214,7 @@ pub(crate) fn read_text(
     source: &Source,
     errors: &mut Vec<ConfigError>,
 ) -> Option<Value> {
-    if !key.kind.has_members() {
+    if !key.kind.has_members() && !matches!(key.kind, Kind::AccessRules) {
         return read(key, &Node::scalar(text), source, errors);
     }
     match yaml::parse(text) {
@@ -296,7 +303,8 @@ fn scalar(kind: &Kind, text: &str) -> Result<Value, Refused> {
         Kind::Choices(_) | Kind::Managers | Kind::List(_) | Kind::Annotations | Kind::CustomManagers => {
             Err(Refused::Kind)
         }
-        Kind::Resources | Kind::LabelSelector | Kind::MatchConditions | Kind::Ignored => Err(Refused::Kind),
+        Kind::Resources | Kind::LabelSelector | Kind::MatchConditions => Err(Refused::Kind),
+        Kind::AccessRules | Kind::Ignored => Err(Refused::Kind),
     }
 }
 

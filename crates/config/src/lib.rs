@@ -4,6 +4,7 @@
 //! key with its value and where that came from, and warnings; or all errors at once. One table
 //! ([`reference()`] prints it) says which keys there are, what they accept and what they default to.
 
+mod access_rules;
 mod certificates;
 mod custom_managers;
 mod durations;
@@ -33,12 +34,13 @@ mod typed_stores;
 mod values;
 mod yaml;
 
+pub use access_rules::{AccessRule, AccessSubject, AccessVerb, ScopePattern};
 pub use errors::{ConfigError, ConfigErrors};
 pub use flags::is_switch;
 pub use inputs::Inputs;
 pub use origin::Origin;
 pub use reference::reference;
-pub use secret_service::{SecretServiceSettings, SecretServiceStore};
+pub use secret_service::{AuthenticationSettings, OidcSettings, SecretServiceSettings, SecretServiceStore};
 pub use settings::{
     CertificateMode, CertificateSettings, Config, Effective, FailurePolicy, InvalidationAuthentication,
     InvalidationSettings, KubeClientSettings, Loaded, LogFormat, LogLevel, LogSettings, MirrorSettings,

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access_rules::AccessRule;
 use crate::errors::ConfigError;
 use crate::getter::Getter;
+use crate::origin::Origin;
+use crate::patterns;
 use crate::settings::KubeClientSettings;
 use crate::stores::StoreSettings;
 use crate::typed_stores;
@@ -38,6 +41,44 @@ pub struct SecretServiceSettings {
     pub kube_client: KubeClientSettings,
     /// `kubernetes.clusterName`: the cluster that secrets are said to be present in; empty: none.
     pub cluster_name: String,
+    /// `authentication`: how callers show who they are.
+    pub authentication: AuthenticationSettings,
+    /// `authorization.rules`: who may read and write which secrets, where callers show who they are.
+    pub rules: Vec<AccessRule>,
+}
+
+/// `secret.authentication`: how callers show who they are. Nobody is asked where both are `None`, as in Flyte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthenticationSettings {
+    /// Tokens of ServiceAccounts, and whom they have to be meant for; the API server where that is empty. `None`: not taken.
+    pub token_review: Option<Vec<String>>,
+    /// Tokens of an issuer of OpenID Connect; `None`: not taken.
+    pub oidc: Option<OidcSettings>,
+}
+
+impl AuthenticationSettings {
+    /// Whether callers have to show who they are.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.token_review.is_some() || self.oidc.is_some()
+    }
+}
+
+/// `secret.authentication.oidc`: the issuer whose tokens are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OidcSettings {
+    /// `issuer`: as it stands in `iss`.
+    pub issuer: String,
+    /// `audiences`: one of these has to stand in `aud`; not empty.
+    pub audiences: Vec<String>,
+    /// `subjectClaim`: the claim with the user's name.
+    pub subject_claim: String,
+    /// `groupsClaim`: the claim with the groups.
+    pub groups_claim: Option<String>,
+    /// `leeway`: how far clocks may differ.
+    pub leeway: Duration,
+    /// `caFile`: roots to trust beside the platform's, variables replaced.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Where the Secret service keeps secrets (`secret.store`).
@@ -66,6 +107,55 @@ pub(crate) fn check(values: Getter<'_>, errors: &mut Vec<ConfigError>) {
         let message = format!("the same port as {port}; choose another one for either");
         errors.push(ConfigError::new(values.origin(metrics), metrics, message));
     }
+    check_access(values, errors);
+}
+
+const MODES: &str = "secret.authentication.modes";
+const RULES: &str = "secret.authorization.rules";
+const ISSUER: &str = "secret.authentication.oidc.issuer";
+const OIDC_AUDIENCES: &str = "secret.authentication.oidc.audiences";
+
+/// Rules that nobody is held to, callers that no rule could permit, and an issuer that anybody could play.
+fn check_access(values: Getter<'_>, errors: &mut Vec<ConfigError>) {
+    let mut wrong = |path: &str, message: &str| errors.push(ConfigError::new(values.origin(path), path, message));
+    let modes = values.list(MODES);
+    let rules = values.rules(RULES);
+    if modes.is_empty() && !rules.is_empty() {
+        wrong(RULES, "nobody is asked who it is; set secret.authentication.modes");
+    }
+    // A list with a mistake reads as empty, and has an error of its own.
+    if !modes.is_empty() && rules.is_empty() && values.origin(RULES) == Origin::Default {
+        wrong(MODES, "there are no secret.authorization.rules, so that nobody could do anything; add one");
+    }
+    let issuer = values.text(ISSUER);
+    if patterns::is_in_the_clear(&issuer) {
+        wrong(ISSUER, "whoever is on the way could play the issuer; use https:// (http:// for this computer only)");
+    }
+    if modes.iter().any(|mode| mode == "OIDC") {
+        for (path, is_missing) in
+            [(ISSUER, issuer.is_empty()), (OIDC_AUDIENCES, values.list(OIDC_AUDIENCES).is_empty())]
+        {
+            if is_missing {
+                wrong(path, "needed for OIDC in secret.authentication.modes");
+            }
+        }
+    }
+}
+
+fn authentication(values: Getter<'_>) -> AuthenticationSettings {
+    let modes = values.list(MODES);
+    let has = |name: &str| modes.iter().any(|mode| mode == name);
+    AuthenticationSettings {
+        token_review: has("TokenReview").then(|| values.list("secret.authentication.tokenReview.audiences")),
+        oidc: has("OIDC").then(|| OidcSettings {
+            issuer: values.text(ISSUER),
+            audiences: values.list(OIDC_AUDIENCES),
+            subject_claim: values.text("secret.authentication.oidc.subjectClaim"),
+            groups_claim: values.optional_text("secret.authentication.oidc.groupsClaim"),
+            leeway: values.duration("secret.authentication.oidc.leeway").unwrap_or_default(),
+            ca_file: values.path("secret.authentication.oidc.caFile"),
+        }),
+    }
 }
 
 /// Makes the settings; the values have no error.
@@ -84,5 +174,7 @@ pub(crate) fn settings(values: Getter<'_>, kube_client: KubeClientSettings) -> S
         namespace: values.optional_text("secret.kubernetes.namespace").unwrap_or_else(|| values.text(of_store)),
         kube_client: values.kube_client("secret.kubernetes", kube_client),
         cluster_name: values.text("secret.kubernetes.clusterName"),
+        authentication: authentication(values),
+        rules: values.rules(RULES),
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
+use crate::access_rules::AccessRule;
 use crate::durations;
 use crate::origin::Origin;
 
@@ -15,6 +16,7 @@ pub(crate) enum Value {
     Duration(Duration),
     Text(String),
     List(Vec<String>),
+    Rules(Vec<AccessRule>),
     /// A structure, flat: merging by member is then a matter of equal paths.
     Members(Vec<Member>),
 }
@@ -37,6 +39,7 @@ impl Value {
             Self::Duration(value) => Json::from(durations::format(*value)),
             Self::Text(value) => Json::from(value.as_str()),
             Self::List(values) => Json::from(values.as_slice()),
+            Self::Rules(rules) => Json::from_iter(rules.iter().map(AccessRule::to_json)),
             Self::Members(members) => nested(members),
         }
     }

@@ -1,8 +1,12 @@
 //! Who asks, and what they may do.
 
+mod rules;
+
 use std::fmt;
 
 use flyte_secrets_core::encoded_id::SecretId;
+
+pub use rules::Rules;
 
 /// Who asks, as far as that was proven. An extension of every request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -10,16 +14,29 @@ pub enum Identity {
     /// Nobody asked who it is, as in Flyte.
     #[default]
     Anonymous,
-    /// A subject that showed who it is.
-    Subject(String),
+    /// A ServiceAccount of the cluster, which the API server has confirmed.
+    ServiceAccount {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A user of an issuer of OpenID Connect.
+    User {
+        /// The name, out of the claim that the configuration names.
+        name: String,
+        /// The groups.
+        groups: Vec<String>,
+    },
 }
 
-/// The name in logs.
+/// The kind and the name, as rules spell them.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Anonymous => f.write_str("anonymous"),
-            Self::Subject(subject) => f.write_str(subject),
+            Self::ServiceAccount { namespace, name } => write!(f, "serviceaccount:{namespace}/{name}"),
+            Self::User { name, .. } => write!(f, "user:{name}"),
         }
     }
 }
@@ -53,10 +70,11 @@ impl Action {
     }
 }
 
-/// Who may do what. Asked once a call, before anything is read or written.
+/// Who may do what. Asked before anything is read or written.
 pub trait AccessPolicy: Send + Sync {
-    /// Whether `identity` may do `action` to the secret `id`; for [`Action::List`] the name is empty, and it is about all secrets
-    /// of the scope and of the scopes within it.
+    /// Whether `identity` may do `action` to the secret `id`. For [`Action::List`] the name is empty, and it is whether there can be
+    /// any secret of the scope, or of the scopes within it, that may be listed; each that is found is then asked about with
+    /// [`Action::Get`].
     fn permits(&self, identity: &Identity, action: Action, id: &SecretId) -> bool;
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `flyteidl2.secret.SecretService` over Connect, gRPC, gRPC-Web and REST, on one port. A call takes this way:
 //!
-//! 1. [`router()`] takes the request off the wire, its body into memory that is wiped; who asks is in its extensions ([`Identity`]);
+//! 1. [`router()`] takes the request off the wire, asks who sends it ([`Authentication`]), which then is in its extensions
+//!    ([`Identity`]), and takes its body into memory that is wiped;
 //! 2. `rpc` reads the message (`rest` makes one of a path and a query);
 //! 3. [`Secrets`] checks the name, asks whether the identity may do this ([`AccessPolicy`]), writes, and tells the log who changed
 //!    which name, and the webhook's caches that they are out of date ([`Invalidate`]).
@@ -11,6 +12,7 @@
 
 mod access;
 mod audit;
+mod authentication;
 mod body;
 mod cluster;
 mod health;
@@ -27,7 +29,8 @@ mod rpc;
 mod secrets;
 mod server;
 
-pub use access::{AccessPolicy, Action, Everybody, Identity};
+pub use access::{AccessPolicy, Action, Everybody, Identity, Rules};
+pub use authentication::{Authentication, Oidc, OidcError, Refusal, ReviewTokens, TokenReview};
 pub use health::Readiness;
 pub use invalidation::{InvalidWebhookUrl, Invalidate, Webhooks};
 pub use metrics::Metrics;

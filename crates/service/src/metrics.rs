@@ -30,6 +30,8 @@ struct Inner {
     durations: Family<Labels<1>, Histogram>,
     invalidations: Family<Labels<1>, Counter>,
     connections: Gauge,
+    authentications: Family<Labels<2>, Counter>,
+    denials: Family<Labels<1>, Counter>,
 }
 
 /// The service's metrics; clones count into the same series.
@@ -48,9 +50,11 @@ impl Metrics {
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             invalidations: Family::default(),
             connections: Gauge::default(),
+            authentications: Family::default(),
+            denials: Family::default(),
         };
         let metrics = Self { inner: Arc::new(inner) };
-        let Inner { requests, durations, invalidations, connections, .. } = &*metrics.inner;
+        let Inner { requests, durations, invalidations, connections, authentications, denials, .. } = &*metrics.inner;
         let mut registry = metrics.registry();
         let name = |name: &str| format!("{prefix}secret_service_{name}");
         registry.register(name("requests"), "Calls by method and code", requests.clone());
@@ -61,8 +65,17 @@ impl Metrics {
             invalidations.clone(),
         );
         registry.register(name("connections"), "Open connections", connections.clone());
+        registry.register(
+            name("authentications"),
+            "Callers by the mode in which they showed who they are, or tried to, and the result",
+            authentications.clone(),
+        );
+        registry.register(name("denials"), "Calls that no rule permits, by verb", denials.clone());
         registry.register(name("build"), "The version that runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         drop(registry);
+        for verb in ["read", "write"] {
+            let _ = metrics.inner.denials.get_or_create(&[("verb", verb)]);
+        }
         for method in METHODS {
             let _ = metrics.inner.requests.get_or_create(&[("method", method), ("code", "ok")]);
         }
@@ -89,6 +102,17 @@ impl Metrics {
     /// A replica of the webhook was told, or could not be.
     pub(crate) fn invalidation(&self, outcome: &'static str) {
         self.inner.invalidations.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// Somebody showed who it is (`ok`), or tried to.
+    pub(crate) fn authentication(&self, mode: &'static str, result: &'static str) {
+        self.inner.authentications.get_or_create(&[("mode", mode), ("result", result)]).inc();
+    }
+
+    /// A call was not permitted; `path` is that of the procedure.
+    pub(crate) fn denial(&self, path: &str) {
+        let is_read = ["/GetSecret", "/ListSecrets"].iter().any(|method| path.ends_with(method));
+        self.inner.denials.get_or_create(&[("verb", if is_read { "read" } else { "write" })]).inc();
     }
 
     /// A connection was opened; it is counted as open until this is dropped.

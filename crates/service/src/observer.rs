@@ -21,6 +21,9 @@ impl Interceptor for Observer {
         let answer = next.run(request).await.map_err(without_quotes);
         let code = answer.as_ref().map_or_else(|error| error.code.as_str(), |_| "ok");
         self.metrics.request(&path, code, started.elapsed());
+        if code == ErrorCode::PermissionDenied.as_str() {
+            self.metrics.denial(&path);
+        }
         answer
     }
 }

@@ -8,6 +8,7 @@ use connectrpc::{ConnectRpcService, Limits, Router as Services};
 use connectrpc_health::StaticChecker;
 use connectrpc_reflection::Reflector;
 
+use crate::authentication::{Authentication, Gate, authenticate};
 use crate::body::{Bodies, MAX_BODY, keep};
 use crate::cluster::ThisServer;
 use crate::metrics::Metrics;
@@ -25,12 +26,20 @@ const BODIES: usize = 64;
 /// The routes: Connect, gRPC and gRPC-Web under the names of the services, REST under `/secrets/api/v1`, `grpc.health.v1` and
 /// `grpc.reflection`. `cluster` is the name that [`Secrets`] are said to be present in; empty: none.
 ///
+/// Those who call the Secret service have to show who they are as `authentication` wants it.
+///
 /// The second part tells health checks when the service is about to end.
-pub fn router(secrets: Secrets, cluster: &str, metrics: Metrics) -> (Router, Arc<StaticChecker>) {
+pub fn router(
+    secrets: Secrets,
+    authentication: Authentication,
+    cluster: &str,
+    metrics: Metrics,
+) -> (Router, Arc<StaticChecker>) {
     let rpc = SecretRpc { secrets, cluster: cluster.to_owned() };
     let services = Services::new().add_service(Arc::new(rpc)).add_service(Arc::new(ThisServer));
     let limits = Limits::default().with_max_request_body_size(MAX_BODY).with_max_message_size(MAX_BODY);
-    let secrets = ConnectRpcService::new(services).with_limits(limits).with_interceptor(Observer { metrics });
+    let secrets =
+        ConnectRpcService::new(services).with_limits(limits).with_interceptor(Observer { metrics: metrics.clone() });
 
     let (others, health) = connectrpc_health::install_static(Services::new(), SERVICES);
     let reflector = Reflector::from_descriptor_set_bytes(DESCRIPTORS)
@@ -38,11 +47,18 @@ pub fn router(secrets: Secrets, cluster: &str, metrics: Metrics) -> (Router, Arc
         .with_services(SERVICES);
     let others = ConnectRpcService::new(connectrpc_reflection::install(others, reflector));
 
-    let mut routes = rest::routes(secrets.clone());
-    for service in SERVICES {
-        routes = routes.route_service(&format!("/{service}/{{method}}"), secrets.clone());
-    }
+    let route = |service: &str| format!("/{service}/{{method}}");
+    let [of_secrets, of_clusters] = SERVICES;
+    let gate = Gate { authentication, metrics };
+    // Where secrets are served is told to everybody; health and reflection tell nothing of them either.
+    let bodies = from_fn_with_state(Bodies::at_once(BODIES), keep);
+    let clusters = Router::new().route_service(&route(of_clusters), secrets.clone()).layer(bodies.clone());
+    let routes = rest::routes(secrets.clone())
+        .route_service(&route(of_secrets), secrets)
+        .layer(bodies)
+        .layer(from_fn_with_state(gate, authenticate))
+        .merge(clusters);
     // Reflection is a stream, so its body must not be read as a whole.
-    let routes = routes.layer(from_fn_with_state(Bodies::at_once(BODIES), keep)).fallback_service(others);
+    let routes = routes.fallback_service(others);
     (routes, health)
 }

@@ -5,6 +5,7 @@ use flyte_secrets_core::value::SecretValue;
 use flyte_secrets_stores::{SecretKind, SecretMetadata};
 
 use crate::access::Identity;
+use crate::audit::Trace;
 use crate::problem::Problem;
 use crate::proto::flyteidl2::common::ClusterIdentifier;
 use crate::proto::flyteidl2::secret::{
@@ -114,6 +115,7 @@ fn caller(context: &RequestContext) -> Caller {
     Caller {
         identity: extensions.get::<Identity>().cloned().unwrap_or_default(),
         peer: extensions.get::<Peer>().map(|peer| peer.0),
+        trace: Trace::of(context.headers()),
     }
 }
 

@@ -13,6 +13,7 @@ use futures::future::join_all;
 use tokio::sync::Semaphore;
 
 use crate::access::{AccessPolicy, Action, Identity};
+use crate::audit::Trace;
 use crate::invalidation::Invalidate;
 use crate::problem::Problem;
 use crate::{audit, names, page_token};
@@ -21,6 +22,9 @@ use crate::{audit, names, page_token};
 const WRITES: usize = 64;
 /// The secrets of a page where none are asked for, and the most that a page has.
 const PAGE: (usize, usize) = (100, 1000);
+
+/// So many pages of a store make one page of secrets that a caller may see.
+const MAX_ROUNDS: usize = 10;
 
 /// The secrets, and who may do what to them. Clones share everything.
 #[derive(Clone)]
@@ -39,6 +43,7 @@ pub struct Caller {
     pub identity: Identity,
     /// From where; behind a proxy that is the proxy.
     pub peer: Option<SocketAddr>,
+    pub(crate) trace: Trace,
 }
 
 /// Where a secret is: its name, and its domain and project, which may be empty.
@@ -131,7 +136,7 @@ impl Secrets {
 
     pub(crate) async fn get(&self, caller: &Caller, place: Place<'_>) -> Result<SecretMetadata, Problem> {
         let id = self.id(place)?;
-        self.authorize(&caller.identity, Action::Get, &id)?;
+        self.authorize(caller, Action::Get, &id)?;
         self.writer.describe(&id).await.map_err(|error| self.failed(&error, &id))
     }
 
@@ -147,13 +152,34 @@ impl Secrets {
                 )));
             }
         };
-        let page = PageRequest { after: page_token::read(request.token)?, limit };
-        self.authorize(&caller.identity, Action::List, &scope)?;
-        let page = self.writer.list(&scope, page).await.map_err(|error| self.failed(&error, &scope))?;
-        Ok(Listed {
-            secrets: page.secrets,
-            token: page.next.map_or_else(String::new, |after| page_token::write(&after)),
-        })
+        let after = page_token::read(request.token)?;
+        self.authorize(caller, Action::List, &scope)?;
+        self.page(caller, &scope, after, limit).await
+    }
+
+    /// The next secrets of a scope that the caller may see. Others are passed over; after many of them the page ends early, and the
+    /// next one begins behind them.
+    async fn page(
+        &self,
+        caller: &Caller,
+        scope: &SecretId,
+        mut after: Option<String>,
+        limit: usize,
+    ) -> Result<Listed, Problem> {
+        let mut secrets = Vec::new();
+        for round in 0..MAX_ROUNDS {
+            let request = PageRequest { after, limit: if round == 0 { limit } else { PAGE.1 } };
+            let page = self.writer.list(scope, request).await.map_err(|error| self.failed(&error, scope))?;
+            let is_visible = |secret: &SecretMetadata| self.policy.permits(&caller.identity, Action::Get, &secret.id);
+            let mut visible = page.secrets.into_iter().filter(is_visible);
+            secrets.extend(visible.by_ref().take(limit - secrets.len()));
+            // There is one more of them in this page already.
+            after = if visible.next().is_some() { last(&secrets) } else { page.next };
+            if after.is_none() || secrets.len() == limit {
+                break;
+            }
+        }
+        Ok(Listed { secrets, token: after.map_or_else(String::new, |after| page_token::write(&after)) })
     }
 
     fn id(&self, Place { name, domain, project }: Place<'_>) -> Result<SecretId, Problem> {
@@ -163,19 +189,18 @@ impl Secrets {
     }
 
     /// The one place where it is decided whether somebody may do something.
-    fn authorize(&self, identity: &Identity, action: Action, id: &SecretId) -> Result<(), Problem> {
-        if self.policy.permits(identity, action, id) {
+    fn authorize(&self, caller: &Caller, action: Action, id: &SecretId) -> Result<(), Problem> {
+        if self.policy.permits(&caller.identity, action, id) {
             return Ok(());
         }
-        Err(Problem::not_permitted(identity, action, id))
+        let problem = Problem::not_permitted(&caller.identity, action, id);
+        audit::note(caller, action, id, Some(&problem));
+        Err(problem)
     }
 
     /// The one place where something is written. It goes on to its end even if the caller goes away.
     async fn change(&self, caller: Caller, change: Change) -> Result<(), Problem> {
-        if let Err(problem) = self.authorize(&caller.identity, change.action(), change.id()) {
-            audit::note(&caller, change.action(), change.id(), Some(&problem));
-            return Err(problem);
-        }
+        self.authorize(&caller, change.action(), change.id())?;
         let internal = |what: &str| Problem::new(ErrorCode::Internal, what.to_owned());
         let turn = Arc::clone(&self.writes).acquire_owned().await.map_err(|_| internal("the service is ending"))?;
         let secrets = self.clone();
@@ -214,6 +239,10 @@ fn is_stale_after(change: &Change, written: &Result<(), WriteError>) -> bool {
         Err(WriteFailure::NotFound) => matches!(change, Change::Delete(_)),
         Err(_) => false,
     }
+}
+
+fn last(secrets: &[SecretMetadata]) -> Option<String> {
+    secrets.last().map(|secret| secret.id.to_string())
 }
 
 fn new_secret(id: SecretId, value: Option<SecretValue>, kind: SecretKind) -> Result<NewSecret, Problem> {

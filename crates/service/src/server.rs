@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
+use crate::authentication::Authentication;
 use crate::health::{Readiness, status_router};
 use crate::metrics::Metrics;
 use crate::router::router;
@@ -108,6 +109,7 @@ pub struct Running {
 pub async fn serve(
     settings: ServerSettings,
     secrets: Secrets,
+    authentication: Authentication,
     cluster: &str,
     tls: Option<Arc<rustls::ServerConfig>>,
     metrics: Metrics,
@@ -120,7 +122,7 @@ pub async fn serve(
         let source = io::Error::other("the socket has no address");
         return Err(BindError { host, port, key: "secret.server.port", source });
     };
-    let (routes, health) = router(secrets, cluster, metrics.clone());
+    let (routes, health) = router(secrets, authentication, cluster, metrics.clone());
     let readiness = Readiness::default();
     let tls = tls.map(TlsAcceptor::from);
     let calls = Port::new(calls, routes, tls, limits, metrics.clone());

@@ -18,10 +18,15 @@ pub(super) fn venv() -> PathBuf {
     venv.expect("FLYTE_SECRETS_FLYTE2_VENV is not set: run `make e2e`")
 }
 
-/// Whether `flyte …` succeeded, and what it printed.
+/// Whether `flyte …` succeeded, how it ended, and what it printed.
 async fn flyte(service: &Service, arguments: &[&str]) -> (bool, String) {
     let endpoint = format!("http://{}", service.address());
     flyte_at(service, &["--endpoint", &endpoint, "--insecure"], &[], arguments).await
+}
+
+/// The same, with nothing said of where the service is.
+pub(super) async fn flyte_with(service: &Service, arguments: &[&str]) -> (bool, String) {
+    flyte_at(service, &[], &[], arguments).await
 }
 
 async fn flyte_at(
@@ -34,7 +39,8 @@ async fn flyte_at(
     command.args(endpoint).args(arguments).env_clear().envs(variables.iter().copied());
     command.env("HOME", service.folder.path()).env("NO_COLOR", "1").env("COLUMNS", "400").kill_on_drop(true);
     let output = tokio::time::timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let text = [output.stdout, output.stderr].concat();
+    let text = format!("{}\n{}", output.status, String::from_utf8_lossy(&text));
     // Under load the client's native code now and then aborts while Python ends, when all is done and printed.
     let aborted = output.status.signal() == Some(SIGABRT) && !text.contains("Error");
     (output.status.success() || aborted, text)

@@ -51,7 +51,8 @@ impl Service {
         Self::start(name, PathBuf::new(), json!({"store": "Vault"}), json!({"vaultConfig": config})).await
     }
 
-    async fn start(name: &str, kubeconfig: PathBuf, more: Value, more_stores: Value) -> Self {
+    /// A running service with these settings of the section `secret`, and `more_stores` of the Embedded manager's.
+    pub(crate) async fn start(name: &str, kubeconfig: PathBuf, more: Value, more_stores: Value) -> Self {
         let folder = TempDir::with_prefix("fs-secrets-").unwrap();
         let (port, metrics_port) = (free_port(), free_port());
         let mut section = json!({

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use flyte_secrets_config::Config;
 use flyte_secrets_core::Settings;
 use flyte_secrets_core::encoded_id::SecretId;
-use flyte_secrets_service::{Everybody, Limits, Secrets};
+use flyte_secrets_service::{Authentication, Everybody, Limits, Secrets};
 use flyte_secrets_stores::local::LocalStore;
 use flyte_secrets_stores::{LookUpSettings, LookUps, NoObserver};
 use flyte_secrets_webhook::admission::{Sources, Variables};
@@ -117,7 +117,8 @@ async fn service(
         limits: Limits { drain: Duration::from_secs(1), ..Limits::default() },
     };
     let metrics = flyte_secrets_service::Metrics::new(&name_prefix(metrics_prefix));
-    Ok(flyte_secrets_service::serve(server, secrets, "", None, metrics, end(stopped)).await?)
+    Ok(flyte_secrets_service::serve(server, secrets, Authentication::default(), "", None, metrics, end(stopped))
+        .await?)
 }
 
 /// The sender is gone.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod access_rules;
 mod custom_managers;
 mod errors;
 mod layers;

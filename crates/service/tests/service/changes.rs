@@ -30,9 +30,12 @@ struct Anns;
 
 impl AccessPolicy for Anns {
     fn permits(&self, identity: &Identity, action: Action, id: &SecretId) -> bool {
-        matches!(action, Action::Get)
-            || (*identity == Identity::Subject("ann".to_owned()) && id.name.starts_with("ann"))
+        matches!(action, Action::Get) || (*identity == user("ann") && id.name.starts_with("ann"))
     }
+}
+
+fn user(name: &str) -> Identity {
+    Identity::User { name: name.to_owned(), groups: Vec::new() }
 }
 
 #[tokio::test]
@@ -41,7 +44,7 @@ async fn the_policy_is_asked_who_may_do_what_before_anything_is_done() {
     let call = async |method: &str, message: serde_json::Value, identity: Option<&str>| {
         let mut request = post(&format!("{SERVICE}/{method}"), message.to_string());
         if let Some(subject) = identity {
-            request.extensions_mut().insert(Identity::Subject(subject.to_owned()));
+            request.extensions_mut().insert(user(subject));
         }
         code(&service.send(request).await)
     };

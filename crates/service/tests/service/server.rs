@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyte_secrets_service::{Everybody, Limits, Metrics, Running, ServerSettings, serve};
+use flyte_secrets_service::{Authentication, Everybody, Limits, Metrics, Running, ServerSettings, serve};
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
@@ -23,7 +23,8 @@ async fn start() -> (Running, oneshot::Sender<()>, tempfile::TempDir) {
         limits: Limits::default(),
     };
     let shutdown = async { drop(ended.await) };
-    let running = serve(settings, secrets, "", None, Metrics::new(""), shutdown).await.unwrap();
+    let running =
+        serve(settings, secrets, Authentication::default(), "", None, Metrics::new(""), shutdown).await.unwrap();
     (running, end, folder)
 }
 
@@ -88,7 +89,9 @@ async fn a_port_that_is_taken_is_named_with_its_key() {
         shutdown_delay: Duration::ZERO,
         limits: Limits::default(),
     };
-    let error = serve(settings, secrets, "", None, Metrics::new(""), std::future::pending()).await.unwrap_err();
+    let error = serve(settings, secrets, Authentication::default(), "", None, Metrics::new(""), std::future::pending())
+        .await
+        .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("secret.server.port") && text.contains(&running.addr.port().to_string()), "{text}");
 }

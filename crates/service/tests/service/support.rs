@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use flyte_secrets_core::encoded_id::SecretId;
-use flyte_secrets_service::{AccessPolicy, Everybody, Invalidate, Metrics, Secrets, router};
+use flyte_secrets_service::{AccessPolicy, Authentication, Everybody, Invalidate, Metrics, Secrets, router};
 use flyte_secrets_stores::local::{LocalStore, Places, Unlock};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -33,9 +33,13 @@ impl Service {
     }
 
     pub(crate) fn with(policy: impl AccessPolicy + 'static) -> Self {
+        Self::guarded(Authentication::default(), policy)
+    }
+
+    pub(crate) fn guarded(authentication: Authentication, policy: impl AccessPolicy + 'static) -> Self {
         let (secrets, store, told, folder) = secrets(policy);
         let metrics = Metrics::new("flyte:");
-        let (router, _health) = router(secrets, "here", metrics.clone());
+        let (router, _health) = router(secrets, authentication, "here", metrics.clone());
         Self { router, store, metrics, told, _folder: folder }
     }
 
