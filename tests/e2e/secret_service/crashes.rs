@@ -86,7 +86,7 @@ async fn over_kubernetes_no_secret_is_half_written_and_the_retry_is_safe() {
 
 #[tokio::test]
 async fn over_the_local_store_no_secret_is_half_written_and_the_retry_is_safe() {
-    let mut service = Service::over_local("crashes-local").await;
+    let mut service = Service::over_local("crashes-local", json!({})).await;
     for answered in [0, 1, SECRETS / 2] {
         interrupted(&mut service, answered).await;
         // It opens the file as a whole, or does not become ready.

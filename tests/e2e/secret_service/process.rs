@@ -39,9 +39,11 @@ impl Service {
         Self::start(name, kubeconfig, section).await
     }
 
-    /// A running service over a local store of its own.
-    pub(crate) async fn over_local(name: &str) -> Self {
-        Self::start(name, PathBuf::new(), json!({"store": "Local"})).await
+    /// A running service over a local store of its own; `more` is of the section `secret`.
+    pub(crate) async fn over_local(name: &str, more: Value) -> Self {
+        let mut section = json!({"store": "Local"});
+        merge(&mut section, more);
+        Self::start(name, PathBuf::new(), section).await
     }
 
     /// A running service with these settings of the section `secret`.
