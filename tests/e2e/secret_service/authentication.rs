@@ -8,7 +8,7 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::client::flyte_with;
+use super::client::flyte_at;
 use super::issuer::{Issuer, Signer};
 use super::process::{Service, certificate, code, named, path, secret};
 use crate::harness::identity::service_account;
@@ -305,9 +305,8 @@ async fn flytes_own_command_line_shows_a_token_that_a_command_prints() {
         "authType": "ExternalCommand", "command": ["cat", printed], "disableKeyring": true,
     }});
     std::fs::write(&config, admin.to_string()).unwrap();
-    let run = async |arguments: &[&str]| {
-        flyte_with(&service, &[&["--config", config.to_str().unwrap()], arguments].concat()).await
-    };
+    let at = ["--config", config.to_str().unwrap()];
+    let run = async |arguments: &[&str]| flyte_at(&service, &at, &[], arguments).await;
     let scope = ["--project", "flytesnacks", "--domain", "development"];
     let create = [&["create", "secret", "by-token", "--value", "planted 1"][..], &scope].concat();
     let (ok, text) = run(&create).await;

@@ -18,18 +18,14 @@ pub(super) fn venv() -> PathBuf {
     venv.expect("FLYTE_SECRETS_FLYTE2_VENV is not set: run `make e2e`")
 }
 
-/// Whether `flyte …` succeeded, how it ended, and what it printed.
+/// Whether `flyte …` succeeded, and what it printed.
 async fn flyte(service: &Service, arguments: &[&str]) -> (bool, String) {
     let endpoint = format!("http://{}", service.address());
     flyte_at(service, &["--endpoint", &endpoint, "--insecure"], &[], arguments).await
 }
 
-/// The same, with nothing said of where the service is.
-pub(super) async fn flyte_with(service: &Service, arguments: &[&str]) -> (bool, String) {
-    flyte_at(service, &[], &[], arguments).await
-}
-
-async fn flyte_at(
+/// The same with what says where the service is, and with variables of the environment.
+pub(super) async fn flyte_at(
     service: &Service,
     endpoint: &[&str],
     variables: &[(&str, &Path)],
