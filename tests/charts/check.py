@@ -146,7 +146,7 @@ class Chart(unittest.TestCase):
             (["secretService.enabled=true", "config.secret.store=Local"], "leave it at K8s"),
             (
                 ["rbac.scope=Namespaces", "registration.by=chart", "certificates.mode=files"]
-                + ["secretService.enabled=true", "secretService.tokenReview=true"],
+                + ["secretService.enabled=true", "config.secret.authentication.modes={TokenReview}"],
                 "rbac.scope: Cluster",
             ),
             (

@@ -37,7 +37,7 @@ READ = [
     "webhook.embeddedSecretManagerConfig.k8sConfig.watch", "webhook.embeddedSecretManagerConfig.imagePullSecrets.enabled",
     "webhook.events.enabled", "webhook.k8s.checkExists", "webhook.shutdownDelay", "webhook.registration.failurePolicy",
     "webhook.registration.reinvocationPolicy", "webhook.registration.matchConditions",
-    "secret.store", "secret.server.port", "secret.server.metricsPort", "secret.kubernetes.namespace",
+    "secret.authentication.modes", "secret.store", "secret.server.port", "secret.server.metricsPort", "secret.kubernetes.namespace",
 ]  # fmt: skip
 
 
@@ -198,7 +198,7 @@ FEATURES = [
     ("Events at controllers of refused pods (`config.webhook.events.enabled`), and `get` on `rbac.eventOwners`", [], ["config.webhook.events.enabled=true"]),
     ("`uninstall.mirrors`", [], ["uninstall.mirrors=true"]),
     ("the Secret service over Secrets (`secretService.enabled`), for its own ServiceAccount", [], ["secretService.enabled=true", "config.secret.kubernetes.namespace=store"]),
-    ("… with tokens of its callers reviewed (`secretService.tokenReview`)", ["secretService.enabled=true"], ["secretService.tokenReview=true", "secretService.enabled=true"]),
+    ("… with tokens of its callers reviewed (`config.secret.authentication.modes`)", ["secretService.enabled=true"], ["config.secret.authentication.modes={TokenReview}", "secretService.enabled=true"]),
 ]  # fmt: skip
 
 

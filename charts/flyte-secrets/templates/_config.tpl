@@ -42,7 +42,8 @@ webhook:
 
 {{/* What the configuration makes of the webhook, as far as rights and ports depend on it. */}}
 {{- define "flyte-secrets.features" -}}
-{{- $webhook := (include "flyte-secrets.effective" . | fromYaml).webhook }}
+{{- $effective := include "flyte-secrets.effective" . | fromYaml }}
+{{- $webhook := $effective.webhook }}
 {{- $embeddedConfig := $webhook.embeddedSecretManagerConfig }}
 {{- $managers := $webhook.secretManagerTypes | default (list $webhook.secretManagerType) }}
 {{- $embedded := has "Embedded" $managers }}
@@ -62,6 +63,8 @@ store: {{ $store | ternary $embeddedConfig.k8sConfig.namespace "" }}
 watch: {{ and $store $embeddedConfig.k8sConfig.watch }}
 pullSecrets: {{ $pull }}
 tokenReview: {{ $review }}
+callersAsked: {{ not (empty $effective.secret.authentication.modes) }}
+callersReviewed: {{ and .Values.secretService.enabled (has "TokenReview" $effective.secret.authentication.modes) }}
 events: {{ $webhook.events.enabled }}
 checkExists: {{ $check }}
 {{/* Whether the webhook talks to the API server at all. */ -}}
@@ -85,8 +88,8 @@ servicePort: {{ int $webhook.servicePort }}
 {{- if $features.tokenReview }}
 {{- fail "config.webhook.invalidation.authentication: TokenReview needs a ClusterRole: set rbac.scope: Cluster, or authentication: None with networkPolicy.invalidationFrom" }}
 {{- end }}
-{{- if and .Values.secretService.enabled .Values.secretService.tokenReview }}
-{{- fail "secretService.tokenReview needs a ClusterRole: set rbac.scope: Cluster" }}
+{{- if $features.callersReviewed }}
+{{- fail "config.secret.authentication.modes: TokenReview needs a ClusterRole: set rbac.scope: Cluster, or modes: [OIDC]" }}
 {{- end }}
 {{- if .Values.uninstall.mirrors }}
 {{- fail "uninstall.mirrors needs the right to list Secrets everywhere: set rbac.scope: Cluster" }}
