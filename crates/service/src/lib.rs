@@ -14,6 +14,7 @@ mod access;
 mod audit;
 mod authentication;
 mod body;
+mod browser;
 mod cluster;
 mod health;
 mod invalidation;

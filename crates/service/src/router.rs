@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use connectrpc::{ConnectRpcService, Limits, Router as Services};
 use connectrpc_health::StaticChecker;
 use connectrpc_reflection::Reflector;
 
 use crate::authentication::{Authentication, Gate, authenticate};
 use crate::body::{Bodies, MAX_BODY, keep};
+use crate::browser::refuse_other_sites;
 use crate::cluster::ThisServer;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
@@ -57,6 +58,7 @@ pub fn router(
         .route_service(&route(of_secrets), secrets)
         .layer(bodies)
         .layer(from_fn_with_state(gate, authenticate))
+        .layer(from_fn(refuse_other_sites))
         .merge(clusters);
     // Reflection is a stream, so its body must not be read as a whole.
     let routes = routes.fallback_service(others);

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Service, code, secret};
+use crate::support::{Service, code, post, secret};
 
 async fn rest(service: &Service, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
     let request = Request::builder().method(method).uri(format!("/secrets/api/v1{path}"));
@@ -61,4 +61,24 @@ async fn what_is_misspelt_or_contradicts_itself_is_refused() {
         assert!(!answer.1.to_string().contains("planted"), "{}", answer.1);
     }
     assert_eq!(service.stored("a").unwrap(), "v");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_has_no_call_made_by_a_browser() {
+    for (site, code) in [
+        ("cross-site", StatusCode::FORBIDDEN),
+        ("same-site", StatusCode::FORBIDDEN),
+        ("same-origin", StatusCode::OK),
+        ("none", StatusCode::OK),
+    ] {
+        let service = Service::new();
+        for path in ["/secrets/api/v1", "/flyteidl2.secret.SecretService/CreateSecret"] {
+            let name = if path.starts_with("/secrets") { "a" } else { "b" };
+            let mut request = post(path, secret(name, "v").to_string());
+            request.headers_mut().insert("sec-fetch-site", site.parse().unwrap());
+            let answer = service.send(request).await;
+            assert_eq!(answer.0, code, "{site} {path}: {}", answer.1);
+            assert_eq!(service.stored(name).is_some(), code == StatusCode::OK, "{site} {path}");
+        }
+    }
 }
