@@ -163,12 +163,18 @@ impl Server {
     /// Makes a secret in moto's Secrets Manager: `value` has `SecretString` or `SecretBinary`.
     pub(crate) async fn moto_put(&self, region: &str, id: &str, mut value: Value) {
         value["Name"] = json!(id);
+        self.moto_action(region, "CreateSecret", &value).await;
+    }
+
+    /// What moto's Secrets Manager answers to an action.
+    pub(crate) async fn moto_action(&self, region: &str, action: &str, message: &Value) -> Value {
         let headers = format!(
-            "X-Amz-Target: secretsmanager.CreateSecret\r\nAuthorization: AWS4-HMAC-SHA256 Credential=a/20260101/\
+            "X-Amz-Target: secretsmanager.{action}\r\nAuthorization: AWS4-HMAC-SHA256 Credential=a/20260101/\
              {region}/secretsmanager/aws4_request, SignedHeaders=host, Signature=a\r\n"
         );
-        let (status, answer) = send_text(&Method::POST, &self.address, "/", &headers, &value.to_string()).await;
-        assert_eq!(status, 200, "{answer}");
+        let (status, answer) = send_text(&Method::POST, &self.address, "/", &headers, &message.to_string()).await;
+        assert_eq!(status, 200, "{action}: {answer}");
+        serde_json::from_str(&answer).unwrap()
     }
 
     /// Makes a secret in drongo's Secret Manager.
@@ -182,6 +188,13 @@ impl Server {
     pub(crate) async fn drongo_put_version(&self, project: &str, id: &str, value: &[u8]) {
         let version = json!({"payload": {"data": BASE64.encode(value)}});
         self.drongo_post(&format!("/v1/projects/{project}/secrets/{id}:addVersion"), &version).await;
+    }
+
+    /// What drongo's Secret Manager has at a path.
+    pub(crate) async fn drongo_get(&self, path: &str) -> Value {
+        let (status, answer) = send_text(&Method::GET, &self.address, path, "", "").await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        serde_json::from_str(&answer).unwrap()
     }
 
     async fn drongo_post(&self, path: &str, body: &Value) {

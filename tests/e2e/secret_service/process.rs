@@ -22,6 +22,7 @@ pub(crate) struct Service {
     metrics_port: u16,
     log: PathBuf,
     kubeconfig: PathBuf,
+    env: Vec<(&'static str, &'static str)>,
     child: Option<Child>,
 }
 
@@ -46,13 +47,23 @@ impl Service {
         Self::start(name, PathBuf::new(), section, json!({})).await
     }
 
-    /// A running service over a KV engine; `config` is the section `vaultConfig`.
-    pub(crate) async fn over_vault(name: &str, config: Value) -> Self {
-        Self::start(name, PathBuf::new(), json!({"store": "Vault"}), json!({"vaultConfig": config})).await
+    /// A running service over a store that others have; `config` is of the section `embeddedSecretManagerConfig`.
+    pub(crate) async fn over(store: &str, config: Value, env: &[(&'static str, &'static str)]) -> Self {
+        let mut service =
+            Self::configured(&format!("crashes-{store}"), PathBuf::new(), json!({"store": store}), config);
+        service.env = env.to_vec();
+        service.spawn().await;
+        service
     }
 
     /// A running service with these settings of the section `secret`, and `more_stores` of the Embedded manager's.
     pub(crate) async fn start(name: &str, kubeconfig: PathBuf, more: Value, more_stores: Value) -> Self {
+        let mut service = Self::configured(name, kubeconfig, more, more_stores);
+        service.spawn().await;
+        service
+    }
+
+    fn configured(name: &str, kubeconfig: PathBuf, more: Value, more_stores: Value) -> Self {
         let folder = TempDir::with_prefix("fs-secrets-").unwrap();
         let (port, metrics_port) = (free_port(), free_port());
         let mut section = json!({
@@ -70,9 +81,7 @@ impl Service {
         });
         std::fs::write(folder.path().join("config.yaml"), config.to_string()).unwrap();
         let log = logs().join(format!("{name}.log"));
-        let mut service = Self { port, folder, metrics_port, log, kubeconfig, child: None };
-        service.spawn().await;
-        service
+        Self { port, folder, metrics_port, log, kubeconfig, env: Vec::new(), child: None }
     }
 
     /// Starts the process, and waits until it is ready.
@@ -80,7 +89,7 @@ impl Service {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = program::command(&program::path(), &["service", "--config"]);
         command.arg(self.folder.path().join("config.yaml"));
-        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.folder.path());
+        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.folder.path()).envs(self.env.iter().copied());
         self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let port = self.metrics_port;
         eventually("a service that is ready", 20, || async {
