@@ -8,6 +8,7 @@ mod crashes;
 #[allow(dead_code, reason = "what only those need")]
 #[path = "../../crates/service/tests/service/issuer.rs"]
 mod issuer;
+mod key_vault;
 mod pods;
 mod process;
 mod protocols;

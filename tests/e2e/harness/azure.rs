@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum_server::tls_rustls::RustlsConfig;
 use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use http::request::Parts;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::certs::Authority;
 use super::webhook::free_port;
 
-const VAULT: &str = "flyte.vault.azure.net";
+/// The host of the vault.
+pub(crate) const VAULT: &str = "flyte.vault.azure.net";
 const LOGIN: &str = "login.microsoftonline.com";
 const TOKEN: &str = "planted-access-token";
 
@@ -34,6 +37,16 @@ pub(crate) struct Azure {
 impl Azure {
     /// A vault with these secrets of the project `flytesnacks` in `development`, by key.
     pub(crate) async fn start(secrets: &[(&str, &str)]) -> Self {
+        let stored = secrets.iter().map(|(key, value)| {
+            let name = format!("1-flyte-development-flytesnacks-{}", BASE32_NOPAD.encode(key.as_bytes()));
+            (name, json!({"type": "STRING", "value": value}).to_string())
+        });
+        let stored: BTreeMap<String, String> = stored.collect();
+        Self::with(move |request, _| answer(&stored, request)).await
+    }
+
+    /// A vault that answers like this to those who show the token.
+    pub(crate) async fn with(vault: impl Fn(&Parts, &[u8]) -> Response + Send + Sync + 'static) -> Self {
         let folder = TempDir::with_prefix("fs-azure-").unwrap();
         let authority = Authority::new("Azure of the tests");
         let leaf = authority.leaf(&[VAULT, LOGIN], 2100);
@@ -41,14 +54,14 @@ impl Azure {
         std::fs::write(folder.path().join("federated"), "planted-federated-token").unwrap();
         let tls = RustlsConfig::from_pem(leaf.certificate.into(), leaf.key.into()).await.unwrap();
 
-        let stored = secrets.iter().map(|(key, value)| {
-            let name = format!("1-flyte-development-flytesnacks-{}", BASE32_NOPAD.encode(key.as_bytes()));
-            (name, json!({"type": "STRING", "value": value}).to_string())
-        });
-        let stored: Arc<BTreeMap<String, String>> = Arc::new(stored.collect());
+        let vault = Arc::new(vault);
         let router = Router::new().fallback(move |request: Request| {
-            let stored = Arc::clone(&stored);
-            async move { answer(&stored, &request) }
+            let vault = Arc::clone(&vault);
+            async move {
+                let (request, body) = request.into_parts();
+                let body = to_bytes(body, 1 << 20).await.unwrap();
+                login(&request).unwrap_or_else(|| vault(&request, &body))
+            }
         });
         let port = free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -74,18 +87,23 @@ impl Azure {
     }
 }
 
-/// What the two hosts answer.
-fn answer(stored: &BTreeMap<String, String>, request: &Request) -> Response {
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+/// What the token endpoint answers, and the vault to those who do not show the token.
+fn login(request: &Parts) -> Option<Response> {
+    let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if header(HOST) == LOGIN {
-        return body(StatusCode::OK, &json!({"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}));
+        return Some(body(StatusCode::OK, &json!({"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN})));
     }
     if header(AUTHORIZATION) != format!("Bearer {TOKEN}") {
         let challenge = format!("Bearer authorization=\"https://{LOGIN}/t\", resource=\"https://vault.azure.net\"");
         let error = json!({"error": {"code": "Unauthorized", "message": "AKV10000"}});
-        return ([(WWW_AUTHENTICATE, challenge)], body(StatusCode::UNAUTHORIZED, &error)).into_response();
+        return Some(([(WWW_AUTHENTICATE, challenge)], body(StatusCode::UNAUTHORIZED, &error)).into_response());
     }
-    let name = request.uri().path().trim_start_matches("/secrets/").trim_end_matches('/');
+    None
+}
+
+/// What a vault answers that is only read.
+fn answer(stored: &BTreeMap<String, String>, request: &Parts) -> Response {
+    let name = request.uri.path().trim_start_matches("/secrets/").trim_end_matches('/');
     match stored.get(name) {
         Some(value) => {
             body(StatusCode::OK, &json!({"value": value, "id": format!("https://{VAULT}/secrets/{name}/1")}))
@@ -94,7 +112,7 @@ fn answer(stored: &BTreeMap<String, String>, request: &Request) -> Response {
     }
 }
 
-fn body(status: StatusCode, body: &Value) -> Response {
+pub(crate) fn body(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 

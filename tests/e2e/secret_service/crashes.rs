@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
+use flyte_secrets_core::azure_key_vault::encode_name;
+use flyte_secrets_core::encoded_id::SecretId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::key_vault::key_vault;
 use super::process::{Service, encoded, named, path, pull_secret, rights, secret, stored, value_in};
 use crate::harness::servers::Server;
 use crate::harness::{bed, eventually};
 
 const REGION: &str = "eu-central-1";
+const NOTHING: [(&str, &str); 0] = [];
 const SECRETS: usize = 24;
 
 /// Every third is for pulling images.
@@ -120,7 +124,7 @@ async fn over_openbao_no_secret_is_half_written_and_the_retry_is_safe() {
     let bao = Server::openbao().await;
     let auth = json!({"method": "Token", "tokenFile": bao.root_token_file()});
     let config = json!({"address": format!("http://{}", bao.address), "auth": auth});
-    let mut service = Service::over("Vault", json!({"vaultConfig": config}), &[]).await;
+    let mut service = Service::over("Vault", json!({"vaultConfig": config}), &NOTHING).await;
     killed_and_retried(&mut service, async |id, expected, pull| {
         let (fields, version) = bao.bao_get(id).await.unwrap();
         assert_eq!(fields["value"].as_str(), Some(expected));
@@ -150,13 +154,28 @@ async fn over_gcp_no_secret_is_half_written_and_the_retry_is_safe() {
     let drongo = Server::drongo().await;
     let config = json!({"project": "my-project", "endpoint": format!("http://{}", drongo.address), "anonymous": true});
     // A secret without a version is somebody's for three times as long.
-    let mut service = Service::over("GCP", json!({"gcpConfig": config, "callTimeout": "2s"}), &[]).await;
+    let mut service = Service::over("GCP", json!({"gcpConfig": config, "callTimeout": "2s"}), &NOTHING).await;
     killed_and_retried(&mut service, async |id, expected, _| {
         let path = format!("/v1/projects/my-project/secrets/{id}/versions");
         let payload = drongo.drongo_get(&format!("{path}/latest:access")).await["payload"]["data"].clone();
         assert_eq!(payload.as_str(), Some(&*BASE64.encode(expected.as_bytes())));
         let versions = drongo.drongo_get(&path).await;
         assert_eq!(versions["versions"].as_array().map(Vec::len), Some(1), "nothing is made twice: {versions}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn over_azure_no_secret_is_half_written_and_the_retry_is_safe() {
+    let (azure, vault) = key_vault().await;
+    let mut service = Service::over("Azure", json!({"azureConfig": azure.config()}), &azure.env()).await;
+    killed_and_retried(&mut service, async |id, expected, _| {
+        let name = encode_name(&SecretId::decode(id).unwrap()).unwrap();
+        let versions = vault.versions(&name);
+        // What was deleted in the round before ends with a disabled version.
+        let new: Vec<_> = versions.iter().rev().take_while(|version| version.enabled).collect();
+        assert_eq!(new.len(), 1, "nothing is made twice: {id}");
+        assert_eq!(new[0].value, json!({"type": "STRING", "value": expected}).to_string());
     })
     .await;
 }

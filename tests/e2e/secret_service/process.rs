@@ -22,7 +22,7 @@ pub(crate) struct Service {
     metrics_port: u16,
     log: PathBuf,
     kubeconfig: PathBuf,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
@@ -48,10 +48,10 @@ impl Service {
     }
 
     /// A running service over a store that others have; `config` is of the section `embeddedSecretManagerConfig`.
-    pub(crate) async fn over(store: &str, config: Value, env: &[(&'static str, &'static str)]) -> Self {
+    pub(crate) async fn over(store: &str, config: Value, env: &[(&'static str, impl ToString)]) -> Self {
         let mut service =
             Self::configured(&format!("crashes-{store}"), PathBuf::new(), json!({"store": store}), config);
-        service.env = env.to_vec();
+        service.env = env.iter().map(|(name, value)| (*name, value.to_string())).collect();
         service.spawn().await;
         service
     }
@@ -89,7 +89,7 @@ impl Service {
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = program::command(&program::path(), &["service", "--config"]);
         command.arg(self.folder.path().join("config.yaml"));
-        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.folder.path()).envs(self.env.iter().copied());
+        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", self.folder.path()).envs(self.env.iter().cloned());
         self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let port = self.metrics_port;
         eventually("a service that is ready", 20, || async {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::*;
+use super::{Reply, Seen, VAULT, problem};
 
 /// Items of a page; fewer than are asked for, as Key Vault may.
 const PAGE: usize = 3;
