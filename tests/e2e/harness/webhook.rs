@@ -300,11 +300,12 @@ pub(crate) fn merge(under: &mut Value, over: Value) {
 }
 
 /// A port that is free on every address, and that nobody else in this run gets. It lies below those that the kernel gives
-/// to outgoing connections, so none of these can take it before its server does.
+/// to outgoing connections, so none of these can take it before its server does. Nobody gets the one above it: OpenBao
+/// opens that too, for its cluster.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(20_000);
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = NEXT.fetch_add(2, Ordering::Relaxed);
         assert!(port < 26_000, "there is no free port left");
         if TcpListener::bind(("0.0.0.0", port)).is_ok() {
             return port;
