@@ -78,9 +78,15 @@ fn left_out(feature: &str) -> Store {
 
 #[cfg(feature = "aws")]
 async fn aws(settings: &config::AwsStoreSettings, timeout: Duration) -> Store {
-    use flyte_secrets_stores::aws::{AwsSettings, AwsStore};
+    Ok(Arc::new(flyte_secrets_stores::aws::AwsStore::new(aws_settings(settings, timeout)).await?))
+}
+#[cfg(feature = "aws")]
+pub(crate) fn aws_settings(
+    settings: &config::AwsStoreSettings,
+    timeout: Duration,
+) -> flyte_secrets_stores::aws::AwsSettings {
     let config::AwsStoreSettings { region, endpoint, batch } = settings.clone();
-    Ok(Arc::new(AwsStore::new(AwsSettings { region, endpoint, timeout, batch }).await?))
+    flyte_secrets_stores::aws::AwsSettings { region, endpoint, timeout, batch }
 }
 #[cfg(not(feature = "aws"))]
 async fn aws(_: &config::AwsStoreSettings, _: Duration) -> Store {
@@ -89,9 +95,15 @@ async fn aws(_: &config::AwsStoreSettings, _: Duration) -> Store {
 
 #[cfg(feature = "gcp")]
 async fn gcp(settings: &config::GcpStoreSettings, timeout: Duration) -> Store {
-    use flyte_secrets_stores::gcp::{GcpSettings, GcpStore};
+    Ok(Arc::new(flyte_secrets_stores::gcp::GcpStore::new(gcp_settings(settings, timeout)).await?))
+}
+#[cfg(feature = "gcp")]
+pub(crate) fn gcp_settings(
+    settings: &config::GcpStoreSettings,
+    timeout: Duration,
+) -> flyte_secrets_stores::gcp::GcpSettings {
     let config::GcpStoreSettings { project, endpoint, anonymous } = settings.clone();
-    Ok(Arc::new(GcpStore::new(GcpSettings { project, endpoint, anonymous, timeout }).await?))
+    flyte_secrets_stores::gcp::GcpSettings { project, endpoint, anonymous, timeout }
 }
 #[cfg(not(feature = "gcp"))]
 async fn gcp(_: &config::GcpStoreSettings, _: Duration) -> Store {

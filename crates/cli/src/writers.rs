@@ -42,9 +42,7 @@ fn left_out(feature: &str) -> Writer {
 
 #[cfg(feature = "aws")]
 async fn aws(settings: &config::AwsStoreSettings, timeout: Duration) -> Writer {
-    use flyte_secrets_stores::aws::{AwsSettings, AwsWriter};
-    let config::AwsStoreSettings { region, endpoint, batch } = settings.clone();
-    Ok(Arc::new(AwsWriter::new(AwsSettings { region, endpoint, timeout, batch }).await?))
+    Ok(Arc::new(flyte_secrets_stores::aws::AwsWriter::new(stores::aws_settings(settings, timeout)).await?))
 }
 #[cfg(not(feature = "aws"))]
 async fn aws(_: &config::AwsStoreSettings, _: Duration) -> Writer {
@@ -53,9 +51,7 @@ async fn aws(_: &config::AwsStoreSettings, _: Duration) -> Writer {
 
 #[cfg(feature = "gcp")]
 async fn gcp(settings: &config::GcpStoreSettings, timeout: Duration) -> Writer {
-    use flyte_secrets_stores::gcp::{GcpSettings, GcpWriter};
-    let config::GcpStoreSettings { project, endpoint, anonymous } = settings.clone();
-    Ok(Arc::new(GcpWriter::new(GcpSettings { project, endpoint, anonymous, timeout }).await?))
+    Ok(Arc::new(flyte_secrets_stores::gcp::GcpWriter::new(stores::gcp_settings(settings, timeout)).await?))
 }
 #[cfg(not(feature = "gcp"))]
 async fn gcp(_: &config::GcpStoreSettings, _: Duration) -> Writer {

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use http::Uri;
 
-pub(crate) use crate::writing as write;
-
 /// How long one question to a store in a cloud may take, unless it is set.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -22,10 +22,8 @@ use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 
 use super::{AwsSettings, AwsSettingsError, MAX_NAME, client, default_chain, is_name_character, write_failure};
-use crate::cloud::write::{
-    ATTEMPTS, MAX_LISTED, Names, check_new_value, check_value, in_time, overtaken, pause, too_many,
-};
 use crate::writer::{NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure};
+use crate::writing::{ATTEMPTS, MAX_LISTED, Names, check_new_value, check_value, in_time, overtaken, pause, too_many};
 
 const STORE: &str = "AWS Secrets Manager";
 /// The tag of every secret that is made here.

@@ -7,8 +7,8 @@ use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::RequestId;
 
 use super::failure;
-use crate::cloud::write::as_in_reading;
 use crate::writer::{WriteError, WriteFailure};
+use crate::writing::as_in_reading;
 
 /// The failure of a call for which the action is needed.
 pub(super) fn of_call<E>(error: &SdkError<E, HttpResponse>, action: &str) -> WriteError

@@ -20,8 +20,8 @@ use google_cloud_secretmanager_v1::model::Secret;
 use super::claim::{self, Labels};
 use super::write_api::{Api, id_of};
 use super::{GcpSettings, GcpSettingsError, MAX_NAME, connect, is_name_character};
-use crate::cloud::write::{ATTEMPTS, Names, check_new_value, check_value, in_time, overtaken, pause};
 use crate::writer::{NewSecret, Page, PageRequest, SecretKind, SecretMetadata, SecretWriter, WriteError, WriteFailure};
+use crate::writing::{ATTEMPTS, Names, check_new_value, check_value, in_time, overtaken, pause};
 
 const STORE: &str = "GCP Secret Manager";
 /// The label of every secret that is made here.

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::claim::Labels;
 use super::client::GcpClient;
 use super::write_failure::{self, Action};
-use crate::cloud::write::{MAX_LISTED, too_many};
 use crate::writer::{WriteError, WriteFailure};
+use crate::writing::{MAX_LISTED, too_many};
 
 /// How many secrets are told in one call.
 const PAGE: i32 = 1_000;

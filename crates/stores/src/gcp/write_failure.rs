@@ -4,8 +4,8 @@ use google_cloud_gax::error::Error;
 use google_cloud_gax::error::rpc::{Code, Status};
 
 use super::failure;
-use crate::cloud::write::as_in_reading;
 use crate::writer::{WriteError, WriteFailure};
+use crate::writing::as_in_reading;
 
 /// What was asked of GCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
